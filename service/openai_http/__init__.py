@@ -1,0 +1,3 @@
+"""The OpenAI door: decode, one call, encode."""
+
+from __future__ import annotations
