@@ -32,6 +32,10 @@ MESSAGE_LIMIT: Final = 1024
 class Reason(enum.StrEnum):
     """What went wrong. All but the HTTP-only ones are values of `ErrorReason` in the protos."""
 
+    @staticmethod
+    def _generate_next_value_(name: str, *_: object) -> str:
+        return name
+
     INVALID_FIELD = enum.auto()
     UNSUPPORTED_PARAMETER = enum.auto()
     CONTEXT_LENGTH_EXCEEDED = enum.auto()
@@ -60,10 +64,6 @@ class Reason(enum.StrEnum):
     UNSUPPORTED_CONTENT_TYPE = enum.auto()
     UNKNOWN_URL = enum.auto()
     METHOD_NOT_SUPPORTED = enum.auto()
-
-    @staticmethod
-    def _generate_next_value_(name: str, *_: object) -> str:
-        return name
 
 
 HTTP_ONLY: Final = frozenset(

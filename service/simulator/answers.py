@@ -23,18 +23,21 @@ _THANKS = re.compile(r"\s*(thanks|thank you|thx)\b", re.IGNORECASE)
 _LONG = re.compile(r"\b(story|essay|poem|article|novel)\b", re.IGNORECASE)
 _PIECE = re.compile(r"\s*\S{1,16}|\s+")
 
-_CHAPTERS = (
-    "Once there was a small service that stood between two worlds. On one side people spoke in "
-    "many short messages; on the other a provider took nothing but one long string.",
-    "Every morning the service opened its doors, read each message with care, and carried it "
-    "across the bridge — never losing a word, never adding one of its own.",
-    "Some days the bridge was slow, and some days it broke in the middle of a sentence. The "
-    "service learned to wait, to say honestly what had happened, and to close what it had opened.",
-    "Travellers came from far away: Grüße from Köln, 你好 from Shanghai, a cheerful 🙂 from "
-    "nowhere in particular. All of them arrived in one piece.",
-    "And when the evening came, the service finished every conversation that was still going on, "
-    "turned out the light, and left with exit code zero.",
-)
+_CHAPTERS = """
+Once there was a small service that stood between two worlds. On one side people spoke in many \
+short messages; on the other a provider took nothing but one long string.
+
+Every morning the service opened its doors, read each message with care, and carried it across \
+the bridge — never losing a word, never adding one of its own.
+
+Some days the bridge was slow, and some days it broke in the middle of a sentence. The service \
+learned to wait, to say honestly what had happened, and to close what it had opened.
+
+Travellers came from far away: Grüße from Köln, 你好 from Shanghai, a cheerful 🙂 from nowhere \
+in particular. All of them arrived in one piece.
+
+And when the evening came, the service finished every conversation that was still going on, \
+turned out the light, and left with exit code zero."""
 
 
 def answer(model: str, prompt: str) -> str:
@@ -49,17 +52,17 @@ def answer(model: str, prompt: str) -> str:
     if _THANKS.match(words):
         return "You are welcome! It was a pleasure — simulated, but sincere."
     if _LONG.search(words):
-        return "\n\n".join((f"A story by {model} (simulated)", *_CHAPTERS))
+        return f"A story by {model} (simulated)\n{_CHAPTERS}"
     return _explanation(model, words)
 
 
 def last_words(prompt: str) -> str:
     """Return the last user turn of a prompt built from several turns, else the whole prompt."""
-    marks = list(_ROLE_LINE.finditer(prompt))
-    for mark, following in reversed(list(zip(marks, [*marks[1:], None], strict=True))):
+    end = len(prompt)
+    for mark in reversed(list(_ROLE_LINE.finditer(prompt))):
         if mark["role"].lower() in {"user", "human"}:
-            end = len(prompt) if following is None else following.start()
             return prompt[mark.end() : end].strip()
+        end = mark.start()
     return prompt.strip()
 
 

@@ -29,7 +29,14 @@ class Model:
 
 MODELS = (
     Model("gpt-5.4", "GPT-5.4 - OpenAI", vision=True),
-    Model("gpt-5", "GPT-5 - OpenAI", 400_000, 128_000, True, deprecation_date="2026-12-09"),
+    Model(
+        "gpt-5",
+        "GPT-5 - OpenAI",
+        400_000,
+        128_000,
+        vision=True,
+        deprecation_date="2026-12-09",
+    ),
     Model("gpt-4.1", "GPT-4.1 - OpenAI", 1_047_576, 32_768, vision=True),
     Model("gpt-4o", "GPT-4o - OpenAI", 128_000, 16_384, vision=True),
     Model("gpt-4o-mini", "GPT-4o Mini - OpenAI", 128_000, 16_384, vision=True),

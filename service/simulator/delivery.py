@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import cycle
+from typing import TYPE_CHECKING
 
 from aiohttp import web
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 _ABORT_ON_CLOSE = struct.pack("ii", 1, 0)
 """SO_LINGER with a time of zero: closing the socket sends RST instead of FIN."""

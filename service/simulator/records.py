@@ -7,10 +7,12 @@ token one credit. Crawled pages count as input, as they do upstream.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.simulator.catalogue import provider_of
-from service.simulator.chat_request import ChatRequest
+
+if TYPE_CHECKING:
+    from service.simulator.chat_request import ChatRequest
 
 _TEAM = "7d0f6f52-4b5e-4d53-9a64-1c2f0b9a3e01"
 _USER = "7d0f6f52-4b5e-4d53-9a64-1c2f0b9a3e02"

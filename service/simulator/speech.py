@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from service.simulator.answers import answer, split
-from service.simulator.chat_request import ChatRequest
 from service.simulator.records import chat_record, retell
+
+if TYPE_CHECKING:
+    from service.simulator.chat_request import ChatRequest
 
 _CRAWLED = "🌐 Crawling site {}\n"
 
@@ -25,7 +27,7 @@ def to_json(value: object) -> str:
 
 
 def to_bytes(text: str) -> bytes:
-    """Encode as UTF-8; a lone surrogate becomes a `\\uXXXX` escape, as in well-formed JSON."""
+    """Encode as UTF-8; a lone surrogate becomes an escape, as in well-formed JSON."""
     return text.encode("utf-8", "backslashreplace")
 
 

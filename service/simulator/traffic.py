@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 MAX_SEEN = 1_000
 MAX_KEPT_BODY = 1024 * 1024
@@ -65,7 +67,11 @@ class Traffic:
             self._states[state] += 1
             self._announce()
 
-    async def until(self, predicate: Callable[[], object], timeout: float) -> None:
+    async def until(
+        self,
+        predicate: Callable[[], object],
+        timeout: float,  # noqa: ASYNC109  # the callers are tests, and read better with it
+    ) -> None:
         """Wait until `predicate()` is true; it is asked again whenever an exchange changes.
 
         Raises:

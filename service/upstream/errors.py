@@ -7,6 +7,7 @@
         UpstreamTimeout         no answer in time
         UpstreamStalled         an answer that stopped coming
         UpstreamTruncated       an answer that broke off
+        UpstreamEmpty           an answer that is complete and has no text
 
 `service.translation.failure` is the one place that turns them into what a caller sees. Their texts
 are the provider's own and may hold addresses and names: they go into logs, never to a caller.
@@ -75,3 +76,7 @@ class UpstreamStalled(UpstreamError):
 
 class UpstreamTruncated(UpstreamError):
     """The answer had begun and then broke off."""
+
+
+class UpstreamEmpty(UpstreamError):
+    """The answer is complete and has no text."""

@@ -8,12 +8,15 @@ stage where that makes sense; they are applied in the order of the menu.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from service.simulator.delivery import Delivery
-from service.simulator.speech import Speech
-from service.simulator.stream import Stream
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from service.simulator.delivery import Delivery
+    from service.simulator.speech import Speech
+    from service.simulator.stream import Stream
 
 MAX_SECONDS = 3_600.0
 MAX_BYTES = 64 * 1024 * 1024

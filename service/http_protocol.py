@@ -1,0 +1,184 @@
+"""`BoundedHttpProtocol`: uvicorn's httptools protocol with limits and time-outs.
+
+httptools is strict about framing, but it bounds nothing: heads and trailers may be endless, in size
+and in time, and two `Host` headers pass. What is refused here never reaches the application; it is
+answered in OpenAI's error form, after which the connection is closed.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+import httptools
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+MAX_HEAD_BYTES: Final = 32 << 10
+MAX_HEADERS: Final = 100
+
+HEAD_TIMEOUT: Final = 10.0
+"""Seconds from the connection, or from a later request's first byte, to the end of the head."""
+
+BODY_TIMEOUT: Final = 120.0
+"""Seconds from the end of the head to the end of the body, while the application reads."""
+
+
+class _Refusal(NamedTuple):
+    status: HTTPStatus
+    message: str
+
+
+_MALFORMED: Final = _Refusal(HTTPStatus.BAD_REQUEST, "The request is not well-formed HTTP.")
+_HOST: Final = _Refusal(HTTPStatus.BAD_REQUEST, "The request needs exactly one Host header.")
+_TOO_LARGE: Final = _Refusal(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    f"The request's head is too large: at most {MAX_HEADERS} headers in {MAX_HEAD_BYTES} bytes.",
+)
+_TOO_SLOW: Final = _Refusal(HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time.")
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """One HTTP/1.1 connection; only what uvicorn lacks is here."""
+
+    head_timeout = HEAD_TIMEOUT
+    body_timeout = BODY_TIMEOUT
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._refusal = _MALFORMED
+        self._in_head = False
+        self._silent_bytes = 0
+        """What came since the last whole head or piece of a body: the parser holds it."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
+        """Start to wait for the first request."""
+        super().connection_made(transport)
+        self._wait(self.head_timeout, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the time-out."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, until the parser holds too much."""
+        if self.transport.is_closing():
+            return
+        self._silent_bytes += len(data)
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._silent_bytes > MAX_HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
+        elif self._timer is None and self._open_cycle is None:  # empty lines before a request
+            self._wait(self.head_timeout, self._head_is_late)
+
+    def on_message_begin(self) -> None:
+        """Start the clock of the head."""
+        super().on_message_begin()
+        self._in_head = True
+        self._wait(self.head_timeout, self._head_is_late)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header up to the limit; leave trailers, which uvicorn would add to the headers."""
+        if self._in_head:
+            super().on_header(name, value)
+        if len(self.headers) > MAX_HEADERS:
+            self._stop_parsing(_TOO_LARGE)
+
+    def on_headers_complete(self) -> None:
+        """Check the head as a whole before the application sees it."""
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MAX_HEAD_BYTES:
+            self._stop_parsing(_TOO_LARGE)
+        version = self.parser.get_http_version()
+        if version not in ("1.0", "1.1"):
+            self._stop_parsing(_MALFORMED)
+        hosts = sum(name == b"host" for name, _ in self.headers)
+        if hosts > 1 or (hosts == 0 and version == "1.1"):
+            self._stop_parsing(_HOST)
+        self._in_head = False
+        self._silent_bytes = 0
+        self._wait(self.body_timeout, self._body_is_late)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Pass a piece of the body on."""
+        self._silent_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Stop the clock: the rest is up to the application."""
+        self._stop_waiting()
+        self._silent_bytes = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours says more than uvicorn's
+        """Answer what the parser, or one of the checks above, stopped at."""
+        self._refuse(self._refusal)
+
+    def _stop_parsing(self, refusal: _Refusal) -> None:
+        self._refusal = refusal
+        raise httptools.HttpParserError(refusal.message)
+
+    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(seconds, then)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _head_is_late(self) -> None:
+        if self._in_head:
+            self._refuse(_TOO_SLOW)
+        else:  # browsers and probes connect in advance and take an answer to nothing amiss
+            self.transport.close()
+
+    def _body_is_late(self) -> None:
+        if self.flow.read_paused:  # the application is late, not the client
+            self._wait(self.body_timeout, self._body_is_late)
+        else:
+            self._refuse(_TOO_SLOW)
+
+    def _refuse(self, refusal: _Refusal) -> None:
+        """Answer and close; only close where another answer has begun or is due before."""
+        self._stop_waiting()
+        cycle = self._open_cycle
+        if (cycle is None or not cycle.response_started) and not self.pipeline:
+            self.transport.write(self._answer(refusal))
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.close()
+
+    @property
+    def _open_cycle(self) -> RequestResponseCycle | None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        return None if cycle is None or cycle.response_complete else cycle
+
+    def _answer(self, refusal: _Refusal) -> bytes:
+        error = {
+            "message": refusal.message,
+            "type": "invalid_request_error",
+            "param": None,
+            "code": None,
+        }
+        body = orjson.dumps({"error": error})
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return STATUS_LINE[refusal.status] + lines + b"\r\n" + body

@@ -1,0 +1,100 @@
+"""One answer on its way to the caller: cut by the limits of its request, and counted."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from onemin.inference.v1 import chat_pb2
+from service.inference.limits import AnswerLimits
+from service.translation.chat import finish_reason, to_usage
+
+if TYPE_CHECKING:
+    from service.inference.tokens import TokenCounter
+    from service.upstream.payloads import ChatRecord
+
+SLICE: Final = 16 * 1024
+"""Characters that are cut and counted at once: about a millisecond."""
+
+
+class Answer:
+    """The text that is handed on, why it ends, and what it used.
+
+    Attributes:
+        record: The provider's record of the answer, once it is known.
+    """
+
+    def __init__(
+        self, spec: chat_pb2.ChatCompletionSpec, tokens: TokenCounter, *, model: str, owner: str
+    ) -> None:
+        self._spec = spec
+        self._tokens = tokens
+        self._encoding = tokens.encoding_for(model, owner)
+        self._limits = AnswerLimits(spec.sampling, self._encoding)
+        self._passed: list[str] = []
+        self._usage: chat_pb2.TokenUsage | None = None
+        self.record: ChatRecord | None = None
+
+    @property
+    def text(self) -> str:
+        """What was handed on so far."""
+        return "".join(self._passed)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a limit of the request has ended the answer; nothing may follow."""
+        return self._limits.finish_reason is not None
+
+    @property
+    def finish_reason(self) -> chat_pb2.FinishReason.ValueType:
+        """Why the answer ends: our limit, or else the provider's own word."""
+        return self._limits.finish_reason or finish_reason(self.record)
+
+    async def feed_whole(self, text: str) -> str:
+        """Return what may be handed on of a whole answer, without keeping the event loop."""
+        passed = []
+        for start in range(0, len(text), SLICE):
+            passed.append(self.feed(text[start : start + SLICE]))
+            if self.is_cut:
+                return "".join(passed)
+            await asyncio.sleep(0)
+        return "".join([*passed, self.close()])
+
+    def feed(self, text: str) -> str:
+        """Return what may be handed on now."""
+        return self._pass(self._limits.feed(text)) if text else ""
+
+    def close(self) -> str:
+        """Return the rest, when the provider has ended the answer."""
+        return self._pass(self._limits.close())
+
+    async def prepare(self) -> None:
+        """Have what the limits need loaded, off the event loop."""
+        if self._limits.tokens is not None:
+            await self._tokens.prepare(self._encoding)
+
+    async def usage(self) -> chat_pb2.TokenUsage:
+        """Return the provider's figures, or our own where it has none or the answer was cut."""
+        if self._usage is None:
+            self._usage = await self._count()
+        return self._usage
+
+    async def _count(self) -> chat_pb2.TokenUsage:
+        known = self.record.usage if self.record else None
+        if known and not self.is_cut:
+            return to_usage(known)
+        prompt = await self._tokens.count_messages(self._spec.messages, self._encoding)
+        completion = self._limits.tokens
+        if completion is None:
+            completion = await self._tokens.count_text(self.text, self._encoding)
+        return chat_pb2.TokenUsage(
+            prompt_tokens=prompt,
+            completion_tokens=completion,
+            estimated=True,
+            credits=known.credits if known else None,
+        )
+
+    def _pass(self, text: str) -> str:
+        if text:
+            self._passed.append(text)
+        return text

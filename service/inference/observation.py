@@ -1,0 +1,85 @@
+"""One call as the log and the metrics see it, and the boundary that no other exception crosses."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Self
+
+import structlog
+
+from service.errors import Reason, ServiceError
+from service.observability.metrics import CANCELLED, OK, Metrics
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from service.call import Call
+
+_log = structlog.get_logger("service.call")
+
+
+class Observation:
+    """Observes one call from its arrival to its end; used as a context manager.
+
+    On the way out it lets `ServiceError` and cancellation through and turns everything else into
+    `INTERNAL`, whose cause only the log tells.
+    """
+
+    def __init__(self, method: str, call: Call, model: str, metrics: Metrics) -> None:
+        self._method = method
+        self._call = call
+        self._model = model
+        self._metrics = metrics
+        self._began = time.perf_counter()
+        self._first_token: float | None = None
+        self._completed = False
+
+    def first_token(self) -> None:
+        """Note that text came; only the first time counts."""
+        if self._first_token is None:
+            self._first_token = self._elapsed()
+            self._metrics.first_token_seconds.labels(self._call.protocol).observe(self._first_token)
+
+    def completed(self) -> None:
+        """Note that the last event was handed out: leaving now is no cancellation."""
+        self._completed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, ServiceError):
+            self._end(error.reason, **error.metadata)
+        elif error is None or (isinstance(error, GeneratorExit) and self._completed):
+            self._end(OK)
+        elif isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            self._end(CANCELLED)
+        elif isinstance(error, Exception):
+            _log.error("unexpected error", request_id=self._call.request_id, exc_info=error)
+            self._end(Reason.INTERNAL)
+            raise ServiceError.internal() from error
+
+    def _end(self, reason: str, **details: str) -> None:
+        seconds = self._elapsed()
+        self._metrics.call_ended(self._method, self._call.protocol, reason, seconds)
+        _log.info(
+            "call",
+            method=self._method,
+            protocol=self._call.protocol,
+            request_id=self._call.request_id,
+            trace_id=self._call.trace_id,
+            model=self._model,
+            reason=reason,
+            seconds=round(seconds, 4),
+            first_token_seconds=self._first_token and round(self._first_token, 4),
+            **details,
+        )
+
+    def _elapsed(self) -> float:
+        return time.perf_counter() - self._began

@@ -1,0 +1,199 @@
+"""`InferenceService`: one method for each RPC; catalogue, translation, provider, translation."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from onemin.inference.v1 import inference_service_pb2 as pb
+from service.inference.answer import Answer
+from service.inference.paging import page
+from service.translation.chat import (
+    check_not_empty,
+    ignored_parameters,
+    to_payload,
+    whole_text,
+)
+from service.translation.failure import to_service_error
+from service.translation.stream import AnswerStream
+from service.upstream.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from onemin.inference.v1 import chat_pb2
+    from service.call import Call
+    from service.inference.catalogue import Catalogue, Resolution
+    from service.inference.tokens import TokenCounter
+    from service.observability.metrics import Metrics
+    from service.upstream.client import OneMinClient
+    from service.upstream.payloads import ChatPayload
+
+
+class InferenceService:
+    """Serves the models of 1min.ai; an `InferenceApi`."""
+
+    def __init__(
+        self,
+        client: OneMinClient,
+        catalogue: Catalogue,
+        tokens: TokenCounter,
+        metrics: Metrics,
+    ) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._tokens = tokens
+        self._metrics = metrics
+
+    async def create_chat_completion(
+        self, request: pb.CreateChatCompletionRequest, call: Call
+    ) -> pb.CreateChatCompletionResponse:
+        """See `InferenceApi`."""
+        spec = request.spec
+        model = self._catalogue.resolve(spec.model)
+        answer = await self._answer(spec, model)
+        try:
+            answer.record = await self._client.chat(
+                _payload(spec, model), credential=call.credential, deadline=call.deadline
+            )
+            whole = whole_text(answer.record, web_search=spec.HasField("web_search"))
+        except UpstreamError as error:
+            raise to_service_error(error, spec.model) from error
+        text = await answer.feed_whole(whole)
+        usage = await answer.usage()
+        self._count(model, usage)
+        return pb.CreateChatCompletionResponse(
+            id=_new_id(),
+            model=model.answer_id,
+            create_time=_now(),
+            text=text,
+            finish_reason=answer.finish_reason,
+            usage=usage,
+            ignored_parameters=ignored_parameters(spec.sampling),
+        )
+
+    async def stream_chat_completion(
+        self, request: pb.StreamChatCompletionRequest, call: Call
+    ) -> AsyncGenerator[pb.StreamChatCompletionResponse]:
+        """See `InferenceApi`."""
+        spec = request.spec
+        model = self._catalogue.resolve(spec.model)
+        answer = await self._answer(spec, model)
+        ignored = ignored_parameters(spec.sampling)
+        started = False
+        try:
+            async with aclosing(self._texts(spec, model, answer, call)) as texts:
+                async for text in texts:
+                    if not started:
+                        started = True
+                        yield _started(model, ignored)
+                    if text:
+                        yield _delta(text)
+            yield _completed(answer.finish_reason, await answer.usage())
+        except UpstreamError as error:
+            raise to_service_error(error, spec.model) from error
+        finally:
+            if started:
+                self._count(model, await answer.usage())
+
+    async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
+        """See `InferenceApi`."""
+        del call  # the catalogue is the same for all
+        capability = request.capability if request.HasField("capability") else None
+        models = self._catalogue.models(capability)
+        chosen, next_token = page(models, request.page_size, request.page_token)
+        return pb.ListModelsResponse(models=chosen, next_page_token=next_token)
+
+    async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
+        """See `InferenceApi`."""
+        del call  # the catalogue is the same for all
+        return pb.GetModelResponse(model=self._catalogue.get(request.id))
+
+    async def count_tokens(
+        self, request: pb.CountTokensRequest, call: Call
+    ) -> pb.CountTokensResponse:
+        """See `InferenceApi`."""
+        del call  # nothing leaves this process
+        model = self._catalogue.resolve(request.spec.model)
+        encoding = self._tokens.encoding_for(model.upstream_id, model.owner)
+        count = await self._tokens.count_messages(request.spec.messages, encoding)
+        return pb.CountTokensResponse(
+            token_count=count, encoding=encoding.name, estimated=encoding.estimated
+        )
+
+    async def _texts(
+        self, spec: chat_pb2.ChatCompletionSpec, model: Resolution, answer: Answer, call: Call
+    ) -> AsyncGenerator[str]:
+        """Yield the text that may be handed on; the first, perhaps empty, tells acceptance.
+
+        What came is yielded before what went wrong is raised.
+        """
+        stream = AnswerStream(web_search=spec.HasField("web_search"))
+        events = self._client.stream_chat(
+            _payload(spec, model), credential=call.credential, deadline=call.deadline
+        )
+        failure: UpstreamError | None = None
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    text = answer.feed(stream.feed(event))
+                    if stream.accepted:
+                        yield text
+                    if answer.is_cut:
+                        return
+        except UpstreamError as error:
+            failure = error
+        answer.record = stream.record
+        rest = answer.feed(stream.close())
+        rest += "" if answer.is_cut else answer.close()
+        if rest:
+            yield rest
+        if failure is not None:
+            raise failure
+        if not answer.is_cut:
+            stream.check_whole()
+            check_not_empty(answer.text, answer.finish_reason)
+
+    async def _answer(self, spec: chat_pb2.ChatCompletionSpec, model: Resolution) -> Answer:
+        answer = Answer(spec, self._tokens, model=model.upstream_id, owner=model.owner)
+        await answer.prepare()
+        return answer
+
+    def _count(self, model: Resolution, usage: chat_pb2.TokenUsage) -> None:
+        self._metrics.tokens_used(model.label, usage.prompt_tokens, usage.completion_tokens)
+
+
+def _payload(spec: chat_pb2.ChatCompletionSpec, model: Resolution) -> ChatPayload:
+    return to_payload(spec, model=model.upstream_id, boundary=secrets.token_hex(8))
+
+
+def _new_id() -> str:
+    return f"chatcmpl-{secrets.token_hex(16)}"
+
+
+def _now() -> Timestamp:
+    now = Timestamp()
+    now.GetCurrentTime()
+    return now
+
+
+def _started(model: Resolution, ignored: list[str]) -> pb.StreamChatCompletionResponse:
+    started = pb.StreamChatCompletionResponse.Started(
+        id=_new_id(), model=model.answer_id, create_time=_now(), ignored_parameters=ignored
+    )
+    return pb.StreamChatCompletionResponse(started=started)
+
+
+def _delta(text: str) -> pb.StreamChatCompletionResponse:
+    delta = pb.StreamChatCompletionResponse.Delta(text=text)
+    return pb.StreamChatCompletionResponse(delta=delta)
+
+
+def _completed(
+    reason: chat_pb2.FinishReason.ValueType, usage: chat_pb2.TokenUsage
+) -> pb.StreamChatCompletionResponse:
+    completed = pb.StreamChatCompletionResponse.Completed(finish_reason=reason, usage=usage)
+    return pb.StreamChatCompletionResponse(completed=completed)

@@ -1,0 +1,116 @@
+"""Structured logs: one JSON object a line, on standard output, as containers want them.
+
+The service logs through structlog; the standard library's records, those of other libraries, take
+the same way from `WARNING` on, whatever the level of ours: their debug lines show headers and
+bodies. Two last-resort processors stand before the renderer: one masks what is named or looks like
+a credential, one cuts long texts. Neither is a licence to log a key.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import EventDict, Processor, WrappedLogger
+
+VALUE_LIMIT: Final = 2048
+"""Characters of one value."""
+
+STACK_LIMIT: Final = 16_384
+"""Characters of a stack trace; its end, which tells most, is kept."""
+
+MASK: Final = "***"
+
+_LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+_SECRET_NAME: Final = re.compile(
+    r"(proxy[-_])?authorization|(x[-_])?api[-_]?key|credentials?|(set[-_])?cookie|password|secret",
+    re.IGNORECASE,
+)
+_SECRET_TEXT: Final = re.compile(
+    r"(?P<name>bearer\s+|api-?key['\"]?\s*[:=,]\s*b?['\"]?)[^\s'\",;)\]}]+", re.IGNORECASE
+)
+
+
+def configure(level: str, stream: TextIO | None = None) -> None:
+    """Send all logs of the process to `stream`, standard output if None, from `level` on."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[Processor] = [
+        structlog.processors.format_exc_info,
+        mask_secrets,
+        cut_values,
+        structlog.processors.JSONRenderer(serializer=json.dumps, ensure_ascii=True),
+    ]
+    output = stream or sys.stdout
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.PrintLoggerFactory(output),
+        cache_logger_on_first_use=False,
+    )
+    _route_standard_library(shared, rendering, _LEVELS[level], output)
+
+
+def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Mask values whose name, or whose text, is that of a credential."""
+    return {name: _masked(name, value) for name, value in event.items()}
+
+
+def cut_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Cut long texts; how much is missing is said."""
+    return {name: _cut(name, value) for name, value in event.items()}
+
+
+def _route_standard_library(
+    shared: list[Processor], rendering: list[Processor], level: int, output: TextIO
+) -> None:
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    logging.captureWarnings(capture=True)
+
+
+def _masked(name: object, value: Any) -> Any:
+    if isinstance(name, str) and _SECRET_NAME.fullmatch(name):
+        return MASK
+    if isinstance(value, str):
+        return _SECRET_TEXT.sub(rf"\g<name>{MASK}", value)
+    if isinstance(value, dict):
+        return {key: _masked(key, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_masked(None, item) for item in value]
+    return (
+        value if isinstance(value, (bool, int, float, type(None))) else _masked(None, repr(value))
+    )
+
+
+def _cut(name: str, value: Any) -> Any:
+    if isinstance(value, (dict, list)):
+        return value if len(text := json.dumps(value)) <= STACK_LIMIT else _cut("", text)
+    if not isinstance(value, str):
+        return value
+    if name == "exception":
+        over = len(value) - STACK_LIMIT
+        return value if over <= 0 else f"[{over} more] {value[over:]}"
+    over = len(value) - VALUE_LIMIT
+    return value if over <= 0 else f"{value[:VALUE_LIMIT]} [{over} more]"

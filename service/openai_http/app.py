@@ -1,0 +1,121 @@
+"""`build_app`: the routes of the OpenAI door and the layers around them."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse
+from starlette.routing import Route, Router
+
+from service.openai_http.chat import ChatCompletions
+from service.openai_http.exchange import Exchange
+from service.openai_http.middleware import ErrorBoundary, Observation
+from service.openai_http.models import Models
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from service.inference.api import InferenceApi
+    from service.observability.metrics import Metrics
+    from service.readiness import Readiness
+    from service.settings import Settings
+
+_DISTRIBUTION: Final = "onemin-gateway"
+_EXPOSED: Final = (
+    "openai-processing-ms",
+    "openai-version",
+    "retry-after",
+    "retry-after-ms",
+    "x-onemin-ignored-params",
+    "x-onemin-model-substituted",
+    "x-request-id",
+    "x-should-retry",
+)
+
+
+def build_app(
+    api: InferenceApi, settings: Settings, metrics: Metrics, readiness: Readiness
+) -> ASGIApp:
+    """Return the OpenAI door as an ASGI application.
+
+    Args:
+        api: The port; the only thing of the core that this door knows.
+        settings: Limits, the keep-alive interval and the web origins that may call.
+        metrics: Where refusals before the port are counted.
+        readiness: A process that is stopping asks its clients to connect elsewhere.
+    """
+    app: ASGIApp = ErrorBoundary(Routes(api, settings), metrics)
+    if settings.cors_origins:
+        app = CORSMiddleware(
+            app,
+            allow_origins=settings.cors_origins,
+            allow_methods=("GET", "HEAD", "POST", "OPTIONS"),
+            # The SDKs send a dozen headers of their own: those asked for are allowed.
+            allow_headers=("*",),
+            allow_private_network=True,
+            expose_headers=_EXPOSED,
+        )
+    return Observation(app, readiness)
+
+
+class Routes:
+    """Finds the endpoint of a path, with or without a slash at its end."""
+
+    def __init__(self, api: InferenceApi, settings: Settings) -> None:
+        chat = ChatCompletions(
+            api,
+            max_body_bytes=settings.max_body_bytes,
+            keepalive_interval=settings.keepalive_interval,
+        )
+        models = Models(api)
+        self._router = Router(
+            [
+                _LoggedRoute("/v1/chat/completions", chat, methods=["POST"]),
+                _LoggedRoute("/v1/models", models.list_all, methods=["GET"]),
+                _LoggedRoute("/v1/models/{model_id:path}", models.get, methods=["GET"]),
+                _LoggedRoute("/health", _health, methods=["GET"]),
+                _LoggedRoute("/", _about, methods=["GET"]),
+            ],
+            redirect_slashes=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request.
+
+        Raises:
+            HTTPException: There is no such path (404), or not with this method (405).
+        """
+        # In the raw path, because a model id may end with an encoded slash.
+        if scope["raw_path"].endswith(b"/") and scope["path"] != "/":
+            scope["path"] = scope["path"][:-1]
+        await self._router(scope, receive, send)
+
+
+class _LoggedRoute(Route):
+    """A route that tells the log its template."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        Exchange.of(scope).route = self.path
+        await super().handle(scope, receive, send)
+
+
+async def _health(_: Request) -> Response:
+    return JSONResponse({"status": "ok"})
+
+
+async def _about(_: Request) -> Response:
+    return JSONResponse(
+        {
+            "name": _DISTRIBUTION,
+            "version": version(_DISTRIBUTION),
+            "endpoints": {
+                "chat": "/v1/chat/completions",
+                "models": "/v1/models",
+                "health": "/health",
+            },
+        }
+    )

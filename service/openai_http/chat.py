@@ -1,0 +1,98 @@
+"""`POST /v1/chat/completions`: decode, one call, encode."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from onemin.inference.v1 import inference_service_pb2 as pb
+from service.openai_http.answer import difference_headers, send_json
+from service.openai_http.body import read_json_body
+from service.openai_http.caller import call_from
+from service.openai_http.decode import decode_chat_request
+from service.openai_http.disconnect import WhileConnected
+from service.openai_http.encode import chat_completion
+from service.openai_http.exchange import Exchange
+from service.openai_http.heartbeat import Heartbeat
+from service.openai_http.sse import ChunkWriter
+from service.openai_http.stream import STREAM_HEADERS, open_stream, relay
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from service.call import Call
+    from service.inference.api import InferenceApi
+    from service.openai_http.answer import Headers
+    from service.openai_http.decode import ChatRequest
+
+
+class ChatCompletions:
+    """The endpoint, as a plain ASGI application because it owns its stream.
+
+    Args:
+        api: The port.
+        max_body_bytes: The largest body.
+        keepalive_interval: Seconds of silence after which a stream carries a comment.
+    """
+
+    def __init__(
+        self, api: InferenceApi, *, max_body_bytes: int, keepalive_interval: float
+    ) -> None:
+        self._api = api
+        self._max_body_bytes = max_body_bytes
+        self._keepalive_interval = keepalive_interval
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises:
+            ServiceError: Before anything was sent.
+            ClientDisconnected: The client left; the call of the port has been ended.
+        """
+        call = call_from(scope)
+        body = await read_json_body(scope, receive, self._max_body_bytes)
+        request = decode_chat_request(body)
+        Exchange.of(scope).reached_service = True
+        if request.stream:
+            await self._stream(request, call, scope, receive, send)
+        else:
+            await self._whole(request, call, scope, receive, send)
+
+    async def _whole(
+        self, request: ChatRequest, call: Call, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        async with WhileConnected(receive):
+            response = await self._api.create_chat_completion(
+                pb.CreateChatCompletionRequest(spec=request.spec), call
+            )
+        Exchange.of(scope).model = response.model
+        body = chat_completion(response, request.shown_model(response.model))
+        await send_json(send, 200, body, _differences(request, response))
+
+    async def _stream(
+        self, request: ChatRequest, call: Call, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        exchange = Exchange.of(scope)
+        message = pb.StreamChatCompletionRequest(spec=request.spec)
+        async with (
+            WhileConnected(receive),
+            aclosing(self._api.stream_chat_completion(message, call)) as events,
+        ):
+            started = await open_stream(events)
+            exchange.model = started.model
+            headers = [*STREAM_HEADERS, *_differences(request, started)]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            chunks = ChunkWriter(
+                started, request.shown_model(started.model), include_usage=request.include_usage
+            )
+            async with Heartbeat(send, self._keepalive_interval) as out:
+                await relay(events, chunks, out, exchange)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _differences(
+    request: ChatRequest,
+    answer: pb.CreateChatCompletionResponse | pb.StreamChatCompletionResponse.Started,
+) -> Headers:
+    ignored = [*request.ignored, *answer.ignored_parameters]
+    return difference_headers(request.spec.model, answer.model, ignored)

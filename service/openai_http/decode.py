@@ -1,0 +1,94 @@
+"""A typed body to the request of the contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from onemin.inference.v1 import chat_pb2
+from service.openai_http.messages import add_turns
+from service.openai_http.parameters import check_parameters, ignored_parameters
+from service.openai_http.parse import parse_chat_body
+from service.openai_http.refusals import missing_model, string_too_long
+
+if TYPE_CHECKING:
+    from service.openai_http.schema import ChatBody
+
+MODEL_LIMIT: Final = 256
+"""Characters of a model id, its suffix not counted."""
+
+ONLINE_SUFFIX: Final = ":online"
+"""Switches web search on, as at OpenRouter; it is no part of the id."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One decoded chat request.
+
+    Attributes:
+        spec: What the service is asked for.
+        model: The model as the caller named it, a suffix included.
+        stream: Whether the answer is streamed.
+        include_usage: Whether a stream ends with a chunk of usage.
+        ignored: Fields that this door knows and cannot honour.
+    """
+
+    spec: chat_pb2.ChatCompletionSpec
+    model: str
+    stream: bool
+    include_usage: bool
+    ignored: tuple[str, ...]
+
+    def shown_model(self, answered: str) -> str:
+        """Return the id to answer under: as it was asked for, unless another model answered."""
+        return self.model if answered == self.spec.model else answered
+
+
+def decode_chat_request(data: bytes) -> ChatRequest:
+    """Decode the body of a chat request.
+
+    Raises:
+        ServiceError: `INVALID_JSON`, `INVALID_FIELD` or `UNSUPPORTED_PARAMETER`, in OpenAI's words.
+    """
+    body = parse_chat_body(data)
+    spec = chat_pb2.ChatCompletionSpec(model=_model_id(body.model))
+    add_turns(body.messages, spec)
+    check_parameters(body)
+    _set_sampling(body, spec)
+    if body.web_search_options is not None or spec.model != body.model:
+        spec.web_search.SetInParent()
+    return ChatRequest(
+        spec=spec,
+        model=body.model or "",
+        stream=bool(body.stream),
+        include_usage=body.stream_options is not None and bool(body.stream_options.include_usage),
+        ignored=tuple(ignored_parameters(body)),
+    )
+
+
+def _model_id(model: str | None) -> str:
+    model_id = (model or "").removesuffix(ONLINE_SUFFIX)
+    if not model_id:
+        raise missing_model()
+    if len(model_id) > MODEL_LIMIT:
+        raise string_too_long("model", MODEL_LIMIT, len(model_id))
+    return model_id
+
+
+def _set_sampling(body: ChatBody, spec: chat_pb2.ChatCompletionSpec) -> None:
+    sampling = chat_pb2.SamplingConfig(
+        temperature=body.temperature,
+        top_p=body.top_p,
+        presence_penalty=body.presence_penalty,
+        frequency_penalty=body.frequency_penalty,
+        seed=body.seed,
+        max_completion_tokens=_smaller(body.max_tokens, body.max_completion_tokens),
+        stop_sequences=[body.stop] if isinstance(body.stop, str) else body.stop,
+    )
+    if sampling.ByteSize():
+        spec.sampling.CopyFrom(sampling)
+
+
+def _smaller(first: int | None, second: int | None) -> int | None:
+    given = [limit for limit in (first, second) if limit is not None]
+    return min(given, default=None)

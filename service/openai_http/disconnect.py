@@ -1,0 +1,60 @@
+"""Cancels the work on a request whose client has gone away.
+
+A client that leaves while nothing is being sent is noticed only by `receive`; uvicorn's `send`
+returns silently after a disconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from starlette.types import Receive
+
+
+class ClientDisconnected(Exception):
+    """The client has gone away; there is nobody to answer."""
+
+
+class WhileConnected:
+    """An async context that is cancelled when the client goes away.
+
+    The work runs in the caller's own task, as under `asyncio.timeout`, so that generators are closed
+    in the task that iterated them. Leave the context before the last byte is sent: a complete
+    response looks like a disconnect to `receive`.
+
+    Raises:
+        ClientDisconnected: On leaving, if that is why the work was cancelled.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._gone = False
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("runs within a task")
+        self._work = task
+        self._cancelling = task.cancelling()
+        self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._gone = True
+        self._work.cancel()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._watcher.cancel()
+        if self._gone and self._work.uncancel() <= self._cancelling:
+            raise ClientDisconnected from error

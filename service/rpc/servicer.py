@@ -1,0 +1,145 @@
+"""Binds an `InferenceApi` to gRPC: decode, one call, encode.
+
+Handlers take and give bytes. A request that does not decode is then refused like any other bad
+request; the library would answer UNKNOWN with the text of the exception.
+"""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from onemin.inference.v1 import inference_service_pb2 as pb
+from service.call import Call, Protocol
+from service.errors import Reason, ServiceError
+from service.rpc.metadata import call_from, initial_metadata, request_id_in
+from service.rpc.status import to_grpc
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from service.inference.api import InferenceApi
+    from service.observability.metrics import Metrics
+
+Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
+ResultT = TypeVar("ResultT")
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
+"""The full name of the service."""
+
+_log = structlog.get_logger("service.rpc")
+
+
+class Servicer:
+    """`InferenceService` as handlers of a gRPC server."""
+
+    def __init__(self, api: InferenceApi, metrics: Metrics) -> None:
+        self._api = api
+        self._metrics = metrics
+
+    def handlers(self) -> dict[str, Handler]:
+        """Return a handler for each RPC, by its name."""
+        api = self._api
+        return {
+            "CreateChatCompletion": self._unary(
+                pb.CreateChatCompletionRequest,
+                api.create_chat_completion,
+                lambda request, answer: (request.spec.model, answer.model),
+            ),
+            "StreamChatCompletion": self._stream(
+                pb.StreamChatCompletionRequest, api.stream_chat_completion
+            ),
+            "ListModels": self._unary(pb.ListModelsRequest, api.list_models),
+            "GetModel": self._unary(pb.GetModelRequest, api.get_model),
+            "CountTokens": self._unary(pb.CountTokensRequest, api.count_tokens),
+        }
+
+    def _unary(
+        self,
+        request_type: type[RequestT],
+        method: Callable[[RequestT, Call], Awaitable[ResponseT]],
+        models: Callable[[RequestT, ResponseT], tuple[str, str]] = lambda *_: ("", ""),
+    ) -> Handler:
+        @_guarded
+        async def handle(body: bytes, context: Context, request_id: str) -> bytes:
+            request, call = self._accept(request_type, body, context, request_id)
+            answer = await method(request, call)
+            metadata = initial_metadata(request_id, *models(request, answer))
+            await context.send_initial_metadata(metadata)
+            return answer.SerializeToString()
+
+        return grpc.unary_unary_rpc_method_handler(handle)
+
+    def _stream(
+        self,
+        request_type: type[pb.StreamChatCompletionRequest],
+        method: Callable[
+            [pb.StreamChatCompletionRequest, Call], AsyncGenerator[pb.StreamChatCompletionResponse]
+        ],
+    ) -> Handler:
+        # It writes rather than yields: the library does not close a generator that is suspended
+        # at a `yield` when its call is cancelled.
+        @_guarded
+        async def handle(body: bytes, context: Context, request_id: str) -> None:
+            request, call = self._accept(request_type, body, context, request_id)
+            async with aclosing(method(request, call)) as events:
+                async for event in events:
+                    if event.HasField("started"):
+                        models = (request.spec.model, event.started.model)
+                        await context.send_initial_metadata(initial_metadata(request_id, *models))
+                    await context.write(event.SerializeToString())
+
+        return grpc.unary_stream_rpc_method_handler(handle)
+
+    def _accept(
+        self, request_type: type[RequestT], body: bytes, context: Context, request_id: str
+    ) -> tuple[RequestT, Call]:
+        """Return what the port takes.
+
+        Raises:
+            ServiceError: A credential or the request is malformed; the refusal is counted.
+        """
+        try:
+            metadata = context.invocation_metadata() or ()
+            call = call_from(metadata, request_id, context.time_remaining())
+            return _decode(request_type, body), call
+        except ServiceError as refusal:
+            self._metrics.refused.labels(Protocol.GRPC, refusal.reason).inc()
+            raise
+
+
+def _guarded(
+    answer: Callable[[bytes, Context, str], Awaitable[ResultT]],
+) -> Callable[[bytes, Context], Awaitable[ResultT]]:
+    """Return a handler that ends every failure of `answer` in the one place that aborts."""
+
+    async def handle(body: bytes, context: Context) -> ResultT:
+        request_id = request_id_in(context.invocation_metadata() or ())
+        try:
+            return await answer(body, context, request_id)
+        except ServiceError as error:
+            failure = error
+        except grpc.aio.BaseError:  # the connection is gone, there is nobody to answer
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is, its text must not go out
+            _log.error("unexpected error", request_id=request_id, exc_info=error)
+            failure = ServiceError.internal()
+        await context.abort_with_status(to_grpc(failure, request_id))
+        raise AssertionError("abort raises")
+
+    return handle
+
+
+def _decode(request_type: type[RequestT], body: bytes) -> RequestT:
+    try:
+        return request_type.FromString(body)
+    except DecodeError:
+        name = request_type.DESCRIPTOR.name
+        raise ServiceError(Reason.INVALID_FIELD, f"The request is not a {name}.") from None

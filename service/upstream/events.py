@@ -1,0 +1,195 @@
+"""A streamed body, bytes -> `ChatEvent`. No I/O.
+
+Two framings exist. The documented one is server-sent events named `content`, `result`, `done` and
+`error`; older deployments send the bare text. `is_sse` tells them apart by the first line that is
+not blank; a decoder for each turns chunks into events, in order, nothing held back.
+"""
+
+from __future__ import annotations
+
+import codecs
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+
+from service.upstream.errors import UpstreamMalformed
+from service.upstream.payloads import (
+    ChatEvent,
+    ContentEvent,
+    DoneEvent,
+    ResultEvent,
+    SkippedEvent,
+)
+from service.upstream.records import chat_record
+from service.upstream.refusals import is_error, refusal_of_object
+from service.upstream.sse import BOM, EventTooLarge, SseDecoder, SseEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from service.upstream.refusals import JsonObject
+
+BLANK_LIMIT: Final = 1024
+"""Bytes of blank lines after which a body counts as server-sent events: no answer begins so."""
+
+_LINE_STARTS: Final = (b"event:", b"data:", b"id:", b"retry:", b":")
+_DELTA_KEYS: Final = ("content", "delta", "text", "result", "response")
+
+
+def is_sse(head: bytes) -> bool | None:
+    """Tell whether a body that begins with `head` is server-sent events; None: not yet known."""
+    line = head.removeprefix(BOM).lstrip(b"\r\n")
+    if line.startswith(_LINE_STARTS):
+        return True
+    if len(head) - len(line) > BLANK_LIMIT:
+        return True
+    could_be = BOM.startswith(head) or any(start.startswith(line) for start in _LINE_STARTS)
+    return None if could_be else False
+
+
+class ChatDecoder(Protocol):
+    """What both framings have in common.
+
+    The iterators must be run to their end. They raise `UpstreamRefused` where the provider reports
+    an error and `UpstreamMalformed` where the body cannot be understood, after the events before.
+    """
+
+    def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
+        """Yield the events that `chunk` completes."""
+        ...
+
+    def close(self) -> Iterator[ChatEvent]:
+        """Yield the events that the clean end of the body completes."""
+        ...
+
+
+class SseChatDecoder:
+    """Reads server-sent events."""
+
+    def __init__(self, max_event_bytes: int) -> None:
+        self._sse = SseDecoder(max_event_bytes)
+
+    def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
+        """Yield the events that `chunk` completes."""
+        return self._read(lambda: self._sse.feed(chunk))
+
+    def close(self) -> Iterator[ChatEvent]:
+        """Yield the last event, where no blank line ended it."""
+        return self._read(self._sse.close)
+
+    def _read(self, decode: Callable[[], list[SseEvent]]) -> Iterator[ChatEvent]:
+        try:
+            events = decode()
+        except EventTooLarge:
+            raise UpstreamMalformed("an event is larger than it may be") from None
+        for event in events:
+            if (read := chat_event(event)) is not None:
+                yield read
+
+
+class RawTextDecoder:
+    """Reads an answer that comes as bare text; its clean end is its completion."""
+
+    def __init__(self) -> None:
+        self._text = codecs.getincrementaldecoder("utf-8-sig")()
+
+    def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
+        """Yield the characters that `chunk` completes."""
+        return self._decode(chunk, final=False)
+
+    def close(self) -> Iterator[ChatEvent]:
+        """Yield the completion."""
+        yield from self._decode(b"", final=True)
+        yield DoneEvent()
+
+    def _decode(self, chunk: bytes, *, final: bool) -> Iterator[ChatEvent]:
+        try:
+            text = self._text.decode(chunk, final)
+        except UnicodeDecodeError as error:
+            text = error.object[: error.start].decode("utf-8-sig")
+            if text:
+                yield ContentEvent(text)
+            raise UpstreamMalformed("the text is not UTF-8") from None
+        if text:
+            yield ContentEvent(text)
+
+
+def chat_event(event: SseEvent) -> ChatEvent | None:
+    """Read one event; None if it says nothing.
+
+    Raises:
+        UpstreamRefused: It is an error, or the record of a failure.
+    """
+    data = event.data.strip()
+    if event.name == "error":
+        raise refusal_of_object(_error_object(data))
+    if event.name == "done" or data == "[DONE]":
+        return DoneEvent()
+    if not data:
+        return None
+    if event.name in ("", "message", "content"):
+        return _content(event.data)
+    return _result(_parsed(data)) if event.name == "result" else SkippedEvent()
+
+
+def _error_object(data: str) -> JsonObject:
+    value = _parsed(data)
+    if isinstance(value, dict):
+        return value
+    text = value if isinstance(value, str) else data
+    return {"message": text.encode(errors="replace").decode()}
+
+
+def _content(data: str) -> ChatEvent:
+    value = _parsed(data)
+    if isinstance(value, dict):
+        return _content_object(value)
+    if isinstance(value, str):
+        return ContentEvent(value)
+    # A delta may come bare, and may then look like a number; what looks like JSON is JSON cut off.
+    is_text = value is not None or not _is_broken(data)
+    return ContentEvent(data) if is_text and not isinstance(value, list) else SkippedEvent()
+
+
+def _is_broken(data: str) -> bool:
+    return data.lstrip().startswith(("{", "[", '"', "null")) or not _is_utf8(data)
+
+
+def _is_utf8(data: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in data)
+
+
+def _content_object(value: JsonObject) -> ChatEvent:
+    for key in _DELTA_KEYS:
+        if isinstance(value.get(key), str):
+            return ContentEvent(value[key])
+    if "content" in value and value["content"] is None:
+        return ContentEvent("")
+    if is_error(value):
+        raise refusal_of_object(value)
+    if "choices" in value:
+        return _choice(value["choices"])
+    return _result(value) if "aiRecord" in value else SkippedEvent()
+
+
+def _choice(choices: Any) -> ChatEvent:
+    try:
+        text = choices[0]["delta"].get("content")
+    except (LookupError, TypeError, AttributeError):
+        return SkippedEvent()
+    return ContentEvent(text or "") if isinstance(text, str | None) else SkippedEvent()
+
+
+def _result(value: object) -> ChatEvent:
+    try:
+        return ResultEvent(chat_record(value))
+    except UpstreamMalformed:
+        return SkippedEvent()
+
+
+def _parsed(data: str) -> Any:
+    """Return the JSON value of `data`; None if it is not JSON."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None

@@ -1,0 +1,135 @@
+"""The provider's errors in all their shapes -> `UpstreamRefused`. Pure.
+
+Seen in the wild, for one and the same meaning:
+
+    {"errorCode": "C", "message": "M", "details": "<JSON in a string>"}
+    {"success": false, "error": {"code": "C", "message": "M"}}
+    {"message": "M"}    {"message": "M", "retryAfter": 26}
+    {"error": "M"}      {"error": "E", "message": "M", "statusCode": 401}
+
+and pages or plain text from the proxies in front of it.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import orjson
+
+from service.upstream.errors import UpstreamRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+JsonObject: TypeAlias = "Mapping[str, Any]"
+
+LONGEST_RETRY_AFTER: Final = 3600.0
+"""Seconds; a longer wait is told as this one."""
+
+_CODE_LIMIT: Final = 128
+_MESSAGE_LIMIT: Final = 4096
+_NUMBER: Final = re.compile(r"\s*([0-9]{1,16}(?:\.[0-9]{1,9})?)\s*")
+_AFTER_SECONDS: Final = re.compile(r"\bafter ([0-9]{1,16}) ?s(?:ec|econds?)?\b", re.IGNORECASE)
+
+
+def refusal_of_answer(
+    status: int, body: bytes, *, reason: str, retry_after: str | None, now: float
+) -> UpstreamRefused:
+    """Return the refusal that an answer with a 4xx or 5xx status is.
+
+    Args:
+        status: The HTTP status.
+        body: The body or its begin; whatever it is, it is not a reason to fail.
+        reason: The reason phrase, for bodies without a text.
+        retry_after: The header `Retry-After`, seconds or an HTTP date.
+        now: Seconds since the epoch, to read such a date.
+    """
+    value = json_object(body)
+    wait = _wait_in_header(retry_after, now)
+    if value is None:
+        return UpstreamRefused(
+            status=status, code="", message=reason, retry_after=wait, is_json=False
+        )
+    return refusal_of_object(value, status=status, reason=reason, retry_after=wait)
+
+
+def refusal_of_object(
+    value: JsonObject, *, status: int = 200, reason: str = "", retry_after: float | None = None
+) -> UpstreamRefused:
+    """Return the refusal that a JSON object describes, in whichever of the shapes."""
+    error = value.get("error")
+    inner = error if isinstance(error, dict) else {}
+    message = _first_text(value.get("message"), inner.get("message"), error, reason)
+    if retry_after is None:
+        retry_after = _wait_in_body(value, inner, message)
+    return UpstreamRefused(
+        status=status,
+        code=_first_text(value.get("errorCode"), inner.get("code"), value.get("code"))[
+            :_CODE_LIMIT
+        ],
+        message=message[:_MESSAGE_LIMIT],
+        inner_status=_inner_status(value.get("details") or inner.get("details")),
+        retry_after=retry_after,
+    )
+
+
+def is_error(value: JsonObject) -> bool:
+    """Tell whether an object that is no record is an error: one with a bare message is not."""
+    return bool(value.get("errorCode") or value.get("error")) or value.get("success") is False
+
+
+def json_object(text: bytes | str) -> JsonObject | None:
+    """Parse `text`; None if it is not a JSON object."""
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _first_text(*values: object) -> str:
+    return next((value for value in values if isinstance(value, str) and value), "")
+
+
+def _inner_status(details: object) -> int | None:
+    if isinstance(details, str):
+        details = json_object(details)
+    response = details.get("response") if isinstance(details, dict) else None
+    status = response.get("status") if isinstance(response, dict) else None
+    if isinstance(status, int) and 100 <= status <= 599:  # noqa: PLR2004  # any HTTP status
+        return status
+    return None
+
+
+def _wait_in_header(value: str | None, now: float) -> float | None:
+    """Read https://www.rfc-editor.org/rfc/rfc9110#field.retry-after."""
+    if value is None:
+        return None
+    if (seconds := _seconds(value)) is not None:
+        return seconds
+    try:
+        wait = parsedate_to_datetime(value).timestamp() - now
+    except (ValueError, OverflowError):
+        return None
+    return _bounded(wait)
+
+
+def _wait_in_body(value: JsonObject, inner: JsonObject, message: str) -> float | None:
+    for hint in (value.get("retryAfter"), inner.get("retryAfter")):
+        if (seconds := _seconds(hint)) is not None:
+            return seconds
+    match = _AFTER_SECONDS.search(message)
+    return _seconds(match[1]) if match else None
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _bounded(float(value))
+    match = _NUMBER.fullmatch(value) if isinstance(value, str) else None
+    return _bounded(float(match[1])) if match else None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)

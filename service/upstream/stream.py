@@ -1,0 +1,98 @@
+"""Reads the body of a streamed answer: which framing it has, how much of it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from service.upstream.answers import is_whole, read_whole, record_of
+from service.upstream.errors import (
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamStalled,
+    UpstreamTimeout,
+    UpstreamTruncated,
+    UpstreamUnavailable,
+)
+from service.upstream.events import ChatDecoder, RawTextDecoder, SseChatDecoder, is_sse
+from service.upstream.payloads import ChatEvent, ContentEvent, DoneEvent, ResultEvent
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from service.upstream.transport import Answer
+
+MAX_EVENT_BYTES: Final = 16 << 20
+"""Bytes of one event, beside those of the request: the record echoes the prompt in one line."""
+
+MAX_BODY_BYTES: Final = 64 << 20
+"""Bytes of one body, beside those of the request."""
+
+LINGER: Final = 0.2
+"""Seconds that a stream has to end after `done`. The end follows at once from a server that
+frames its body, and lets the next call use the connection."""
+
+
+async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[ChatEvent]:
+    """Yield the events of a streamed answer in order; `DoneEvent` is the last.
+
+    Raises:
+        UpstreamRefused: The provider reported an error.
+        UpstreamUnavailable, UpstreamTimeout: The body failed before the answer began.
+        UpstreamTruncated, UpstreamStalled: It failed later.
+        UpstreamMalformed: It cannot be understood, or is too large.
+    """
+    body = _Body(answer, MAX_BODY_BYTES + request_bytes)
+    head = b""
+    while (sse := is_sse(head)) is None and (chunk := await body.chunk()):
+        head += chunk
+    if not sse and is_whole(answer.media_type):
+        whole = await read_whole(answer, body.limit, head)
+        yield ResultEvent(record_of(whole, answer.media_type))
+        yield DoneEvent()
+    elif sse or head.strip():
+        decoder = SseChatDecoder(MAX_EVENT_BYTES + request_bytes) if sse else RawTextDecoder()
+        async for event in _decoded(body, head, decoder):
+            yield event
+
+
+async def _decoded(body: _Body, head: bytes, decoder: ChatDecoder) -> AsyncGenerator[ChatEvent]:
+    accepted = False
+    chunk = head
+    try:
+        while True:
+            for event in decoder.feed(chunk) if chunk else decoder.close():
+                if isinstance(event, DoneEvent):
+                    await body.drain()
+                    yield event
+                    return
+                accepted = accepted or isinstance(event, ContentEvent | ResultEvent)
+                yield event
+            if not chunk:
+                return
+            chunk = await body.chunk()
+    except UpstreamTimeout as error:
+        raise (UpstreamStalled(str(error)) if accepted else error) from None
+    except UpstreamUnavailable as error:
+        raise (UpstreamTruncated(str(error)) if accepted else error) from None
+
+
+class _Body:
+    def __init__(self, answer: Answer, limit: int) -> None:
+        self.limit = limit
+        self._answer = answer
+        self._left = limit
+
+    async def chunk(self) -> bytes:
+        chunk = await self._answer.chunk()
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise UpstreamMalformed("the answer is larger than it may be")
+        return chunk
+
+    async def drain(self) -> None:
+        with suppress(UpstreamError, TimeoutError):  # the answer is complete, however its body ends
+            async with asyncio.timeout(LINGER):
+                while await self.chunk():
+                    pass

@@ -1,0 +1,273 @@
+"""HTTP to the provider: the one module that knows which client library runs.
+
+It speaks the transport API of httpx, over the connection pool of aiohttp: a prepared
+`httpx.Request` goes straight to `handle_async_request`. What `httpx.AsyncClient` does beyond that
+(redirects, cookies, auth, hooks) is not wanted with somebody's key attached, and costs more than
+the request itself. Nothing is ever sent twice or to another place than it was meant for.
+
+The phases of a call have time-outs of their own. Making the connection is bounded by the pool; the
+wait for the head, where it is bounded, and each wait for a chunk are bounded here, because the
+pool's own read time-out also runs while nobody waits.
+
+Failures leave as `UpstreamError`, without the exception they came from: those of aiohttp hold the
+request's headers, and so the key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from service.settings import SettingsError, variable
+from service.upstream.errors import (
+    UpstreamError,
+    UpstreamMalformed,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from service.settings import Settings
+
+USER_AGENT: Final = f"onemin-gateway/{version('onemin-gateway')}"
+
+_SLICE: Final = 256 << 10
+_NOT_CONNECTED: Final = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ClientHttpProxyError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a request goes: its parts are prepared once and shared by all requests."""
+
+    method: str
+    url: httpx.URL
+    headers: httpx.Headers
+
+
+class Transport:
+    """The provider's host, reached through one pool of connections.
+
+    Args:
+        base_url: Its scheme, host and port.
+        inner: What carries the requests.
+        connect_timeout: Seconds to make a connection.
+        idle_timeout: Seconds to wait for each chunk of a body.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        inner: httpx.AsyncBaseTransport,
+        *,
+        connect_timeout: float,
+        first_byte_timeout: float,
+        idle_timeout: float,
+    ) -> None:
+        self.first_byte_timeout = first_byte_timeout
+        self._base_url = httpx.URL(base_url)
+        self._inner = inner
+        self._idle_timeout = idle_timeout
+        # `pool` bounds the wait for the pool and all of connecting, name resolution included.
+        self._extensions = {"timeout": {"connect": connect_timeout, "pool": connect_timeout}}
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, inner: httpx.AsyncBaseTransport | None = None
+    ) -> Transport:
+        """Return the transport that `settings` describe; `inner` takes the place of the network.
+
+        Raises:
+            SettingsError: The file of `upstream_ca` cannot be used.
+        """
+        return cls(
+            settings.api_url,
+            inner or _network(settings),
+            connect_timeout=settings.connect_timeout,
+            first_byte_timeout=settings.first_byte_timeout,
+            idle_timeout=settings.idle_timeout,
+        )
+
+    def endpoint(self, method: str, path: str, accept: str) -> Endpoint:
+        """Prepare requests to `path`, which may have a query."""
+        url = self._base_url.join(path)
+        headers = {
+            "Host": url.netloc.decode(),
+            "User-Agent": USER_AGENT,
+            "Accept": accept,
+            # A compressed body can be a thousand times larger than what was counted on the way in.
+            "Accept-Encoding": "identity",
+        }
+        if method == "POST":
+            headers["Content-Type"] = "application/json"
+        return Endpoint(method, url, httpx.Headers(headers))
+
+    @asynccontextmanager
+    async def send(
+        self,
+        endpoint: Endpoint,
+        body: bytes = b"",
+        *,
+        credential: str | None = None,
+        head_timeout: float | None = None,
+    ) -> AsyncIterator[Answer]:
+        """Send one request; leaving the context early closes its connection.
+
+        Args:
+            endpoint: Where to.
+            body: The whole body.
+            credential: The key, printable ASCII; goes into the header `API-KEY` and nowhere else.
+            head_timeout: Seconds to wait for the head of the answer, connecting included.
+
+        Raises:
+            UpstreamUnavailable: No connection, or it broke before the answer.
+            UpstreamTimeout: No connection or no answer in time.
+            UpstreamMalformed: What came is not HTTP, or is compressed.
+        """
+        request = self._request(endpoint, body, credential)
+        response = await self._head(request, head_timeout)
+        answer = Answer(response, self._idle_timeout)
+        try:
+            yield answer
+        finally:
+            await answer.aclose()
+
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._inner.aclose()
+
+    def _request(self, endpoint: Endpoint, body: bytes, credential: str | None) -> httpx.Request:
+        headers = endpoint.headers.copy()
+        if credential is not None:
+            headers["API-KEY"] = credential
+        if endpoint.method == "POST":
+            headers["Content-Length"] = str(len(body))
+        return httpx.Request(
+            endpoint.method,
+            endpoint.url,
+            headers=headers,
+            # aiohttp warns of larger bytes, because writing them at once holds up the loop.
+            **({"content": body} if len(body) <= _SLICE else {"stream": _Slices(body)}),
+            extensions=self._extensions,
+        )
+
+    async def _head(self, request: httpx.Request, head_timeout: float | None) -> httpx.Response:
+        failure: UpstreamError
+        try:
+            async with asyncio.timeout(head_timeout):
+                return await self._inner.handle_async_request(request)
+        except TimeoutError:
+            failure = UpstreamTimeout("no answer in time")
+        except (httpx.TransportError, aiohttp.ClientError) as error:
+            failure = _failure_of_head(error)
+        # Outside of the handler, so that the failure has no context that could show the key.
+        raise failure
+
+
+class Answer:
+    """The head of an answer, and its body to be read once."""
+
+    def __init__(self, response: httpx.Response, idle_timeout: float) -> None:
+        self.status = response.status_code
+        self.reason = response.reason_phrase
+        self.retry_after = response.headers.get("retry-after")
+        content_type: str = response.headers.get("content-type", "")
+        self.media_type = content_type.partition(";")[0].strip().lower()
+        self._encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        self._response = response
+        self._chunks = response.stream.__aiter__()  # type: ignore[union-attr]  # async, as the transport
+        self._idle_timeout = idle_timeout
+
+    async def chunk(self, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # per read
+        """Return the next piece of the body as it arrived; empty at its clean end.
+
+        Args:
+            timeout: Seconds to wait for it, if not the transport's.
+
+        Raises:
+            UpstreamTimeout: None came in time.
+            UpstreamUnavailable: The body broke off.
+            UpstreamMalformed: The body is compressed, which was not asked for.
+        """
+        if self._encoding not in ("identity", ""):
+            raise UpstreamMalformed("the answer is compressed")
+        failure: UpstreamError
+        try:
+            async with asyncio.timeout(self._idle_timeout if timeout is None else timeout):
+                return await anext(self._chunks, b"")
+        except TimeoutError:
+            failure = UpstreamTimeout("the answer stopped coming")
+        except (httpx.TransportError, aiohttp.ClientError) as error:
+            failure = UpstreamUnavailable(f"the answer broke off: {type(error).__name__}")
+        raise failure
+
+    async def read(self, limit: int) -> bytes:
+        """Return the rest of the body, or the part of it that reaches over `limit` bytes."""
+        body = bytearray()
+        while len(body) <= limit and (chunk := await self.chunk()):
+            body += chunk
+        return bytes(body)
+
+    async def aclose(self) -> None:
+        """Give the connection back, or close it if the body was not read to its end."""
+        await self._response.aclose()
+        if isinstance(self._chunks, AsyncGenerator):
+            await self._chunks.aclose()
+
+
+class _Slices(httpx.AsyncByteStream):
+    """A large body, cut so that writing it leaves the loop room."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for start in range(0, len(self._body), _SLICE):
+            yield self._body[start : start + _SLICE]
+
+
+def _network(settings: Settings) -> httpx.AsyncBaseTransport:
+    try:
+        tls = ssl.create_default_context(cafile=settings.upstream_ca or None)
+    except OSError as error:
+        raise SettingsError(
+            f"{variable('upstream_ca')}={settings.upstream_ca!r} is not legal: expected "
+            f"the path of a PEM file ({error.strerror or error})"
+        ) from None
+
+    def session() -> aiohttp.ClientSession:
+        # Called by the first request, because a session belongs to a running loop.
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=settings.max_in_flight, ssl=tls),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    proxy = httpx.Proxy(settings.upstream_proxy) if settings.upstream_proxy else None
+    return AiohttpTransport(verify=tls, client=session, proxy=proxy)
+
+
+def _failure_of_head(error: Exception) -> UpstreamError:
+    """Tell failures apart that httpx-aiohttp 0.2 all calls `httpx.ConnectTimeout`."""
+    cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
+    name = type(cause or error).__name__
+    if isinstance(cause, aiohttp.ConnectionTimeoutError):
+        return UpstreamTimeout("no connection in time", sent=False)
+    if isinstance(cause, _NOT_CONNECTED):
+        return UpstreamUnavailable(f"no connection: {name}", sent=False)
+    if isinstance(cause, aiohttp.ClientResponseError):
+        return UpstreamMalformed(f"the answer is not HTTP: {name}")
+    return UpstreamUnavailable(f"the connection broke: {name}")
