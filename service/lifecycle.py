@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Iterable,
         Iterator,
         Mapping,
+        Set,
     )
 
     Work = Callable[[], Coroutine[Any, Any, None]]
@@ -146,8 +147,13 @@ async def run(gateway: Gateway, settings: Settings) -> int:
             for _, server in _servers(gateway):
                 await server.start()
             _log.info("listening", host=settings.host, **ports)
+            # Not cancelled at the end: in grpc.aio that would cancel the wait of `stop` as well.
+            watches = {
+                asyncio.create_task(server.wait_for_termination(), name=name)
+                for name, server in _servers(gateway)
+            }
             async with _working(gateway) as tasks:
-                failed = await _until_the_end(gateway, tasks, signals)
+                failed = await _until_the_end(watches, tasks, signals)
                 await _drain(
                     gateway, settings, signals, delay=0 if failed else settings.drain_delay
                 )
@@ -193,14 +199,10 @@ async def _working(gateway: Gateway) -> AsyncIterator[list[asyncio.Task[None]]]:
 
 
 async def _until_the_end(
-    gateway: Gateway, tasks: Iterable[asyncio.Task[None]], signals: StopSignals
+    servers: Set[asyncio.Task[None]], tasks: Iterable[asyncio.Task[None]], signals: StopSignals
 ) -> bool:
     """Wait for what ends the process and return whether it is a failure."""
     asked = asyncio.create_task(signals.asked.wait())
-    servers = {
-        asyncio.create_task(server.wait_for_termination(), name=name)
-        for name, server in _servers(gateway)
-    }
     pending: set[asyncio.Task[Any]] = {asked, *servers, *tasks}
     try:
         while not asked.done():
@@ -211,8 +213,7 @@ async def _until_the_end(
                     return True
         return False
     finally:
-        for watch in (asked, *servers):
-            watch.cancel()
+        asked.cancel()
 
 
 async def _drain(

@@ -54,6 +54,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         structlog.processors.format_exc_info,
         mask_secrets,
         cut_values,
+        name_the_event_first,
         structlog.processors.JSONRenderer(serializer=json.dumps, ensure_ascii=True),
     ]
     output = stream or sys.stdout
@@ -74,6 +75,12 @@ def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 def cut_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Cut long texts; how much is missing is said."""
     return {name: _cut(name, value) for name, value in event.items()}
+
+
+def name_the_event_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Put what every line has before what only some have: people read lines from the left."""
+    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _route_standard_library(

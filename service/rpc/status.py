@@ -176,7 +176,7 @@ def _cut(text: str, size: int) -> str:
 
 
 def _bounded(seconds: float) -> float:
-    return min(max(seconds, 0.0), _RETRY_SECONDS)
+    return min(max(0.0, seconds), _RETRY_SECONDS)
 
 
 def _duration(seconds: float) -> Duration:

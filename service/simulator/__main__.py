@@ -53,16 +53,18 @@ def _options() -> argparse.Namespace:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:  # noqa: PLR2004  # the range of TCP ports
-        raise ValueError(text)
-    return port
+    if not text.isdecimal() or int(text) > 65_535:  # noqa: PLR2004  # the range of TCP ports
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
 
 
 def _delay(text: str) -> float:
-    delay = float(text)
+    try:
+        delay = float(text)
+    except ValueError:
+        delay = -1.0
     if not 0 <= delay <= 60:  # noqa: PLR2004  # a minute between two words is slow enough
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time of 0 to 60 seconds")
     return delay
 
 

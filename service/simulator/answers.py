@@ -8,11 +8,7 @@ MAX_COUNT = 1_000
 MAX_DELTAS = 2_000
 _QUOTE_CHARS = 80
 
-_ROLE_LINE = re.compile(
-    r"^[^\w\n]{0,8}(?P<role>user|human|assistant|system|developer|tool)"
-    r"\b[^\w\n]{0,4}(?:$|[:\]>}]+[ \t]*)",
-    re.IGNORECASE | re.MULTILINE,
-)
+_USER_TURN = re.compile(r"^(?P<marker>\[\w{8,}\]) user\b[^\n]*\n", re.MULTILINE)
 _ECHO = re.compile(r"\s*(?:repeat:|echo:|echo\b)[ \t]?(?P<text>.+)", re.IGNORECASE | re.DOTALL)
 _COUNT = re.compile(r"\bcount\b.{0,20}?\bto (?P<limit>\d{1,9})", re.IGNORECASE | re.DOTALL)
 _GREETING = re.compile(
@@ -57,13 +53,16 @@ def answer(model: str, prompt: str) -> str:
 
 
 def last_words(prompt: str) -> str:
-    """Return the last user turn of a prompt built from several turns, else the whole prompt."""
-    end = len(prompt)
-    for mark in reversed(list(_ROLE_LINE.finditer(prompt))):
-        if mark["role"].lower() in {"user", "human"}:
-            return prompt[mark.end() : end].strip()
-        end = mark.start()
-    return prompt.strip()
+    """Return the last user turn of a prompt in the gateway's form, else the whole prompt.
+
+    In that form a turn begins with a line such as `[8f0c17aa] user` and ends before the next line
+    that begins with the same marker.
+    """
+    turns = list(_USER_TURN.finditer(prompt))
+    if not turns:
+        return prompt
+    start = turns[-1].end()
+    return prompt[start:].split(f"\n\n{turns[-1]['marker']}", 1)[0]
 
 
 def split(text: str) -> list[str]:

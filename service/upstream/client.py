@@ -141,7 +141,7 @@ class OneMinClient:
             ) as answer:
                 attempt.status = answer.status
                 await check_status(answer)
-                async with aclosing(chat_events(answer, len(body))) as events:
+                async with aclosing(await chat_events(answer, len(body))) as events:
                     async for event in events:
                         if isinstance(event, SkippedEvent):
                             self._observer.skipped_event()

@@ -10,8 +10,6 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import orjson
-
 from service.upstream.errors import UpstreamMalformed
 from service.upstream.payloads import (
     ChatEvent,
@@ -23,11 +21,12 @@ from service.upstream.payloads import (
 from service.upstream.records import chat_record
 from service.upstream.refusals import is_error, refusal_of_object
 from service.upstream.sse import BOM, EventTooLarge, SseDecoder, SseEvent
+from service.upstream.untrusted import parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from service.upstream.refusals import JsonObject
+    from service.upstream.untrusted import JsonObject
 
 BLANK_LIMIT: Final = 1024
 """Bytes of blank lines after which a body counts as server-sent events: no answer begins so."""
@@ -129,11 +128,11 @@ def chat_event(event: SseEvent) -> ChatEvent | None:
         return None
     if event.name in ("", "message", "content"):
         return _content(event.data)
-    return _result(_parsed(data)) if event.name == "result" else SkippedEvent()
+    return _result(parsed(data)) if event.name == "result" else SkippedEvent()
 
 
 def _error_object(data: str) -> JsonObject:
-    value = _parsed(data)
+    value = parsed(data)
     if isinstance(value, dict):
         return value
     text = value if isinstance(value, str) else data
@@ -141,7 +140,7 @@ def _error_object(data: str) -> JsonObject:
 
 
 def _content(data: str) -> ChatEvent:
-    value = _parsed(data)
+    value = parsed(data)
     if isinstance(value, dict):
         return _content_object(value)
     if isinstance(value, str):
@@ -185,11 +184,3 @@ def _result(value: object) -> ChatEvent:
         return ResultEvent(chat_record(value))
     except UpstreamMalformed:
         return SkippedEvent()
-
-
-def _parsed(data: str) -> Any:
-    """Return the JSON value of `data`; None if it is not JSON."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return None

@@ -6,23 +6,20 @@ object with `models`, or a bare array as older ones answered.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-import orjson
+from typing import TYPE_CHECKING, Final
 
 from service.upstream.errors import UpstreamMalformed
 from service.upstream.payloads import ModelEntry
+from service.upstream.untrusted import as_count, as_object, first_text, parsed
 
 if TYPE_CHECKING:
-    from service.upstream.refusals import JsonObject
+    from service.upstream.untrusted import JsonObject
 
 MAX_ENTRIES: Final = 5000
 """Entries that are looked at; the provider has about 70."""
 
 _ID_LIMIT: Final = 256
 _TITLE_LIMIT: Final = 256
-_INT32_MAX: Final = 2**31 - 1
-_NOTHING: Final[dict[str, Any]] = {}
 
 
 def models_from(body: bytes) -> list[ModelEntry]:
@@ -31,10 +28,7 @@ def models_from(body: bytes) -> list[ModelEntry]:
     Raises:
         UpstreamMalformed: There is no list in it.
     """
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise UpstreamMalformed("the list of models is not JSON") from None
+    value = parsed(body)
     if isinstance(value, dict):
         value = value.get("models")
     if not isinstance(value, list):
@@ -53,39 +47,23 @@ def _is_plain(model_id: str) -> bool:
 
 def _entry(entry: JsonObject) -> ModelEntry:
     model_id: str = entry["modelId"]
-    limits = _object(entry.get("creditMetadata"))
+    limits = as_object(entry.get("creditMetadata"))
+    features = entry.get("features")
     return ModelEntry(
         id=model_id,
-        title=_text(entry.get("name")) or model_id,
-        owner=(_text(entry.get("provider")) or _text(entry.get("group")) or "unknown").lower(),
-        active=_text(entry.get("status")).upper() in ("ACTIVE", ""),
+        title=first_text(entry.get("name"), model_id)[:_TITLE_LIMIT],
+        owner=first_text(entry.get("provider"), entry.get("group"), "unknown")[
+            :_TITLE_LIMIT
+        ].lower(),
+        active=first_text(entry.get("status"), "ACTIVE").upper() == "ACTIVE",
         vision=_takes_images(entry.get("modality")),
-        code="CODE_GENERATOR" in _list(entry.get("features")),
-        context_tokens=_tokens(limits.get("CONTEXT")),
-        output_tokens=_tokens(limits.get("MAX_OUTPUT_TOKEN")),
+        code=isinstance(features, list) and "CODE_GENERATOR" in features,
+        # A limit of 0 tokens means that nobody filled it in.
+        context_tokens=as_count(limits.get("CONTEXT")) or None,
+        output_tokens=as_count(limits.get("MAX_OUTPUT_TOKEN")) or None,
     )
 
 
 def _takes_images(modality: object) -> bool | None:
-    inputs = _object(modality).get("INPUT")
+    inputs = as_object(modality).get("INPUT")
     return "image" in inputs if isinstance(inputs, list) else None
-
-
-def _tokens(value: object) -> int | None:
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _INT32_MAX:
-        return value
-    return None
-
-
-def _text(value: object) -> str:
-    return value[:_TITLE_LIMIT] if isinstance(value, str) else ""
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _object(value: object) -> JsonObject:
-    return value if isinstance(value, dict) else _NOTHING

@@ -7,21 +7,20 @@ the record decides first, then what stands where the answer should be.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from service.upstream.errors import UpstreamMalformed
 from service.upstream.payloads import ChatRecord, RecordUsage
 from service.upstream.refusals import is_error, refusal_of_object
+from service.upstream.untrusted import as_count, as_object
 
 if TYPE_CHECKING:
-    from service.upstream.refusals import JsonObject
+    from service.upstream.untrusted import JsonObject
 
 _FAILURES: Final = frozenset({"failed", "failure"})
 _TEXT_KEYS: Final = ("text", "content", "output", "result", "answer")
 _BODY_TEXT_KEYS: Final = ("resultObject", "result", "content", "text")
 _FINISH_REASON_LIMIT: Final = 64
-_INT32_MAX: Final = 2**31 - 1
-_NOTHING: Final[dict[str, Any]] = {}
 
 
 def chat_record(body: object) -> ChatRecord:
@@ -37,7 +36,7 @@ def chat_record(body: object) -> ChatRecord:
     if not isinstance(record, dict):
         return _bare_record(body)
     _refuse_failure(record)
-    metadata = _object(record.get("metadata"))
+    metadata = as_object(record.get("metadata"))
     return ChatRecord(
         text=_first_text(_places(record, body)),
         finish_reason=_finish_reason(metadata.get("finishReason")),
@@ -55,7 +54,7 @@ def _bare_record(body: JsonObject) -> ChatRecord:
 
 
 def _places(record: JsonObject, body: JsonObject) -> list[object]:
-    detail = _object(record.get("aiRecordDetail"))
+    detail = as_object(record.get("aiRecordDetail"))
     places = [detail.get("resultObject"), detail.get("responseObject")]
     places += [record.get("resultObject"), record.get("result")]
     places += [body.get(key) for key in _BODY_TEXT_KEYS]
@@ -63,18 +62,18 @@ def _places(record: JsonObject, body: JsonObject) -> list[object]:
 
 
 def _refuse_failure(record: JsonObject) -> None:
-    detail = _object(record.get("aiRecordDetail"))
+    detail = as_object(record.get("aiRecordDetail"))
     result = detail.get("resultObject") or record.get("resultObject")
     status = record.get("status")
     if isinstance(status, str) and status.lower() in _FAILURES:
         told = record.get("errorMessage") or detail.get("errorMessage")
-        cause = dict(_object(result))
+        cause = dict(as_object(result))
         raise refusal_of_object({**cause, "message": told} if told else cause)
     _refuse_error_object(result)
 
 
 def _refuse_error_object(result: object) -> None:
-    value = _object(result)
+    value = as_object(result)
     has_text = any(isinstance(value.get(key), str) for key in _TEXT_KEYS)
     if not has_text and ({"code", "message"} <= value.keys() or {"name", "error"} <= value.keys()):
         raise refusal_of_object(value)
@@ -92,7 +91,7 @@ def _text(value: object) -> str | None:
         # Objects beside the strings are citations of a web search.
         parts = [part for part in value if isinstance(part, str)]
         return "".join(parts) if parts else None
-    found = (_object(value).get(key) for key in (*_TEXT_KEYS, "message"))
+    found = (as_object(value).get(key) for key in (*_TEXT_KEYS, "message"))
     return next((text for text in found if isinstance(text, str)), None)
 
 
@@ -102,25 +101,14 @@ def _finish_reason(value: object) -> str | None:
 
 def _usage(metadata: JsonObject) -> RecordUsage | None:
     prompt, completion, total = (
-        _count(metadata.get(key)) for key in ("inputToken", "outputToken", "totalToken")
+        as_count(metadata.get(key)) for key in ("inputToken", "outputToken", "totalToken")
     )
     if prompt is None or completion is None or not total:
         return None
     return RecordUsage(prompt, completion, _price(metadata.get("credit")))
 
 
-def _count(value: object) -> int | None:
-    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    if not is_whole or isinstance(value, bool) or not 0 <= value <= _INT32_MAX:  # type: ignore[operator]  # a number by now
-        return None
-    return int(value)  # type: ignore[call-overload]  # a number by now
-
-
 def _price(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if math.isfinite(value) and value >= 0 else None
-
-
-def _object(value: object) -> JsonObject:
-    return value if isinstance(value, dict) else _NOTHING

@@ -14,16 +14,13 @@ from __future__ import annotations
 
 import re
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
-
-import orjson
+from typing import TYPE_CHECKING, Final
 
 from service.upstream.errors import UpstreamRefused
+from service.upstream.untrusted import as_object, first_text, parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-JsonObject: TypeAlias = "Mapping[str, Any]"
+    from service.upstream.untrusted import JsonObject
 
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Seconds; a longer wait is told as this one."""
@@ -46,9 +43,9 @@ def refusal_of_answer(
         retry_after: The header `Retry-After`, seconds or an HTTP date.
         now: Seconds since the epoch, to read such a date.
     """
-    value = json_object(body)
+    value = parsed(body)
     wait = _wait_in_header(retry_after, now)
-    if value is None:
+    if not isinstance(value, dict):
         return UpstreamRefused(
             status=status, code="", message=reason, retry_after=wait, is_json=False
         )
@@ -60,15 +57,14 @@ def refusal_of_object(
 ) -> UpstreamRefused:
     """Return the refusal that a JSON object describes, in whichever of the shapes."""
     error = value.get("error")
-    inner = error if isinstance(error, dict) else {}
-    message = _first_text(value.get("message"), inner.get("message"), error, reason)
+    inner = as_object(error)
+    message = first_text(value.get("message"), inner.get("message"), error, reason)
     if retry_after is None:
         retry_after = _wait_in_body(value, inner, message)
+    code = first_text(value.get("errorCode"), inner.get("code"), value.get("code"))
     return UpstreamRefused(
         status=status,
-        code=_first_text(value.get("errorCode"), inner.get("code"), value.get("code"))[
-            :_CODE_LIMIT
-        ],
+        code=code[:_CODE_LIMIT],
         message=message[:_MESSAGE_LIMIT],
         inner_status=_inner_status(value.get("details") or inner.get("details")),
         retry_after=retry_after,
@@ -80,24 +76,10 @@ def is_error(value: JsonObject) -> bool:
     return bool(value.get("errorCode") or value.get("error")) or value.get("success") is False
 
 
-def json_object(text: bytes | str) -> JsonObject | None:
-    """Parse `text`; None if it is not a JSON object."""
-    try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _first_text(*values: object) -> str:
-    return next((value for value in values if isinstance(value, str) and value), "")
-
-
 def _inner_status(details: object) -> int | None:
     if isinstance(details, str):
-        details = json_object(details)
-    response = details.get("response") if isinstance(details, dict) else None
-    status = response.get("status") if isinstance(response, dict) else None
+        details = parsed(details)
+    status = as_object(as_object(details).get("response")).get("status")
     if isinstance(status, int) and 100 <= status <= 599:  # noqa: PLR2004  # any HTTP status
         return status
     return None

@@ -36,7 +36,8 @@ class Retries:
 
         Args:
             error: How the last try failed.
-            now, deadline: On one clock; a wait that does not end before the deadline is not begun.
+            now: The time, on the clock of the deadline.
+            deadline: A wait that does not end before it is not begun.
         """
         cause = _cause(error)
         if cause is None or self._made[cause] == _TRIES[cause]:

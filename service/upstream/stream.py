@@ -35,7 +35,9 @@ frames its body, and lets the next call use the connection."""
 
 
 async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[ChatEvent]:
-    """Yield the events of a streamed answer in order; `DoneEvent` is the last.
+    """Return the events of a streamed answer in order, once it is known how it is framed.
+
+    `DoneEvent` is the last. The caller closes the generator.
 
     Raises:
         UpstreamRefused: The provider reported an error.
@@ -48,13 +50,16 @@ async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[Chat
     while (sse := is_sse(head)) is None and (chunk := await body.chunk()):
         head += chunk
     if not sse and is_whole(answer.media_type):
-        whole = await read_whole(answer, body.limit, head)
-        yield ResultEvent(record_of(whole, answer.media_type))
-        yield DoneEvent()
-    elif sse or head.strip():
-        decoder = SseChatDecoder(MAX_EVENT_BYTES + request_bytes) if sse else RawTextDecoder()
-        async for event in _decoded(body, head, decoder):
-            yield event
+        return _whole(answer, head, body.limit)
+    is_raw = not sse and head.strip()
+    decoder = RawTextDecoder() if is_raw else SseChatDecoder(MAX_EVENT_BYTES + request_bytes)
+    return _decoded(body, head, decoder)
+
+
+async def _whole(answer: Answer, head: bytes, limit: int) -> AsyncGenerator[ChatEvent]:
+    body = await read_whole(answer, limit, head)
+    yield ResultEvent(record_of(body, answer.media_type))
+    yield DoneEvent()
 
 
 async def _decoded(body: _Body, head: bytes, decoder: ChatDecoder) -> AsyncGenerator[ChatEvent]:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from service.simulator.answers import last_words
 from service.simulator.faults.kinds import BadFault, Fault, whole_number
 from service.simulator.faults.refusals import REFUSALS
 from service.simulator.faults.speech import SPEECH_FAULTS
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_REMEMBERED = 1_000
-"""How many prompts and keys the memory of `flaky` holds; the least recent is forgotten."""
+"""How many pairs of key and words the memory of `flaky` holds; the least recent is forgotten."""
 
 FLAKY = Fault(
     "flaky",
-    "the first N requests with this very prompt (or key) fail as NAME, later ones do not",
+    "the first N requests with this key and these last user words fail as NAME, later ones do not",
     "N:NAME",
 )
 
@@ -35,6 +36,7 @@ FAULTS: dict[str, Fault] = {
 }
 
 _MARKER = re.compile(r"\[\[fault:(?P<spec>[^\[\]\n]{1,500})\]\]")
+_MARKER_AND_SPACE = re.compile(rf"[ \t]*{_MARKER.pattern}")
 _KEY_PREFIX = "sim-"
 _FLAKY_ARGUMENT = re.compile(r"(?P<times>\d+)(?P<separator>[:-])(?P<spec>.+)")
 _ORDER = {name: place for place, name in enumerate(FAULTS)}
@@ -51,14 +53,14 @@ class Chosen:
 
 def without_markers(prompt: str) -> str:
     """Return the prompt as the simulated model sees it."""
-    return _MARKER.sub("", prompt)
+    return _MARKER_AND_SPACE.sub("", prompt)
 
 
 @dataclass(slots=True)
 class Menu:
     """Reads requests for faults; remembers how often a flaky one has failed already."""
 
-    _failures: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    _failures: OrderedDict[tuple[str, str], int] = field(default_factory=OrderedDict)
 
     def choose(self, api_key: str, prompt: str) -> list[Chosen]:
         """Return the faults that a request asks for, each once, in the order of the menu.
@@ -67,13 +69,13 @@ class Menu:
             BadFault: a name is not on the menu, or an argument is missing or not wanted.
         """
         chosen = {}
-        for source, choice in _asked(api_key, prompt):
-            settled = self._settle(choice, source)
+        for choice in _asked(api_key, prompt):
+            settled = self._settle(choice, (api_key, last_words(prompt)))
             if settled is not None:
                 chosen[settled.fault.name] = settled
         return sorted(chosen.values(), key=lambda choice: _ORDER[choice.fault.name])
 
-    def _settle(self, choice: Chosen, source: str) -> Chosen | None:
+    def _settle(self, choice: Chosen, source: tuple[str, str]) -> Chosen | None:
         if choice.fault is not FLAKY:
             return choice
         parts = _FLAKY_ARGUMENT.fullmatch(choice.argument)
@@ -87,16 +89,16 @@ class Menu:
         return inner if failed < whole_number(parts["times"], 0) else None
 
 
-def _asked(api_key: str, prompt: str) -> Iterator[tuple[str, Chosen]]:
+def _asked(api_key: str, prompt: str) -> Iterator[Chosen]:
     if api_key.startswith(_KEY_PREFIX):
         choice = _parse(api_key.removeprefix(_KEY_PREFIX), "-")
         if choice is not None:
-            yield api_key, choice
+            yield choice
     for marker in _MARKER.finditer(prompt):
         choice = _parse(marker["spec"], ":")
         if choice is None:
             raise BadFault(f"no fault is named {marker['spec']!r}")
-        yield prompt, choice
+        yield choice
 
 
 def _parse(spec: str, separator: str) -> Chosen | None:
