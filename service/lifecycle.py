@@ -44,7 +44,6 @@ if TYPE_CHECKING:
         Iterable,
         Iterator,
         Mapping,
-        Set,
     )
 
     Work = Callable[[], Coroutine[Any, Any, None]]
@@ -199,7 +198,7 @@ async def _working(gateway: Gateway) -> AsyncIterator[list[asyncio.Task[None]]]:
 
 
 async def _until_the_end(
-    servers: Set[asyncio.Task[None]], tasks: Iterable[asyncio.Task[None]], signals: StopSignals
+    servers: set[asyncio.Task[None]], tasks: Iterable[asyncio.Task[None]], signals: StopSignals
 ) -> bool:
     """Wait for what ends the process and return whether it is a failure."""
     asked = asyncio.create_task(signals.asked.wait())

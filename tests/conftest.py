@@ -101,7 +101,7 @@ DEPLOYMENTS = {"all": all_in_one, "split": split}
 
 
 @pytest.fixture(scope="session")
-async def simulator(anyio_backend):
+async def simulator():
     async with Simulator().running() as simulator:
         yield simulator
 

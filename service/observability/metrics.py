@@ -28,76 +28,40 @@ class Metrics:
 
     def __init__(self, version: str) -> None:
         self.registry = CollectorRegistry()
-        self.calls = Counter(
-            "onemin_calls",
-            "Calls that reached the service, by how they ended.",
-            ("method", "protocol", "reason"),
-            registry=self.registry,
+        by_call = ("method", "protocol")
+        self.calls = self._counter(
+            "calls", "Calls that reached the service, by how they ended.", *by_call, "reason"
         )
-        self.call_seconds = Histogram(
-            "onemin_call_seconds",
-            "Time from a call's arrival to its end.",
-            ("method", "protocol"),
-            buckets=_SECONDS,
-            registry=self.registry,
+        self.call_seconds = self._histogram(
+            "call_seconds", "Time from a call's arrival to its end.", *by_call
         )
-        self.first_token_seconds = Histogram(
-            "onemin_first_token_seconds",
-            "Time from a stream's arrival to its first text.",
-            ("protocol",),
-            buckets=_SECONDS,
-            registry=self.registry,
+        self.first_token_seconds = self._histogram(
+            "first_token_seconds", "Time from a stream's arrival to its first text.", "protocol"
         )
-        self.in_flight = Gauge(
-            "onemin_in_flight", "Calls being served.", ("protocol",), registry=self.registry
+        self.in_flight = self._gauge("in_flight", "Calls being served.", "protocol")
+        self.refused = self._counter(
+            "refused", "Requests refused before they reached the service.", "protocol", "reason"
         )
-        self.refused = Counter(
-            "onemin_refused",
-            "Requests that a door refused before they reached the service.",
-            ("protocol", "reason"),
-            registry=self.registry,
+        self.tokens = self._counter(
+            "tokens", "Tokens of prompts and answers, broken-off ones too.", "model", "kind"
         )
-        self.tokens = Counter(
-            "onemin_tokens",
-            "Tokens of prompts and answers, also of answers that failed midway.",
-            ("model", "kind"),
-            registry=self.registry,
+        self.upstream_requests = self._counter(
+            "upstream_requests", "Requests to the provider, by their end.", "operation", "outcome"
         )
-        self.upstream_requests = Counter(
-            "onemin_upstream_requests",
-            "Requests to the provider, by how they ended.",
-            ("operation", "outcome"),
-            registry=self.registry,
+        self.upstream_seconds = self._histogram(
+            "upstream_request_seconds", "Time of requests to the provider.", "operation"
         )
-        self.upstream_seconds = Histogram(
-            "onemin_upstream_request_seconds",
-            "Time of requests to the provider.",
-            ("operation",),
-            buckets=_SECONDS,
-            registry=self.registry,
+        self.upstream_retries = self._counter(
+            "upstream_retries", "Requests to the provider that were made again.", "cause"
         )
-        self.upstream_retries = Counter(
-            "onemin_upstream_retries",
-            "Requests to the provider that were made again.",
-            ("cause",),
-            registry=self.registry,
+        self.upstream_skipped_events = self._counter(
+            "upstream_skipped_events", "Events of the provider that were broken or unknown."
         )
-        self.upstream_skipped_events = Counter(
-            "onemin_upstream_skipped_events",
-            "Events of the provider that were broken or unknown.",
-            registry=self.registry,
+        self.catalogue_refreshes = self._counter(
+            "catalogue_refreshes", "Readings of the provider's list of models.", "outcome"
         )
-        self.catalogue_refreshes = Counter(
-            "onemin_catalogue_refreshes",
-            "Readings of the provider's list of models.",
-            ("outcome",),
-            registry=self.registry,
-        )
-        self.loop_lag_seconds = Histogram(
-            "onemin_event_loop_lag_seconds",
-            "How late the event loop ran a timer.",
-            buckets=_LAG_SECONDS,
-            registry=self.registry,
+        self.loop_lag_seconds = self._histogram(
+            "event_loop_lag_seconds", "How late the event loop ran a timer.", buckets=_LAG_SECONDS
         )
         Info("onemin_build", "The running version.", registry=self.registry).info(
             {"version": version}
@@ -116,3 +80,14 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return all of them in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(f"onemin_{name}", about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(f"onemin_{name}", about, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, about: str, *labels: str, buckets: tuple[float, ...] = _SECONDS
+    ) -> Histogram:
+        return Histogram(f"onemin_{name}", about, labels, buckets=buckets, registry=self.registry)

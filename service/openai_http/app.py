@@ -78,7 +78,7 @@ class Routes:
                 _LoggedRoute("/v1/models", models.list_all, methods=["GET"]),
                 _LoggedRoute("/v1/models/{model_id:path}", models.get, methods=["GET"]),
                 _LoggedRoute("/health", _health, methods=["GET"]),
-                _LoggedRoute("/", _about, methods=["GET"]),
+                _LoggedRoute("/", _About().get, methods=["GET"]),
             ],
             redirect_slashes=False,
         )
@@ -107,9 +107,11 @@ async def _health(_: Request) -> Response:
     return JSONResponse({"status": "ok"})
 
 
-async def _about(_: Request) -> Response:
-    return JSONResponse(
-        {
+class _About:
+    """`GET /`: what this is; read once, because the version is looked up on disk."""
+
+    def __init__(self) -> None:
+        self._answer = {
             "name": _DISTRIBUTION,
             "version": version(_DISTRIBUTION),
             "endpoints": {
@@ -118,4 +120,6 @@ async def _about(_: Request) -> Response:
                 "health": "/health",
             },
         }
-    )
+
+    async def get(self, _: Request) -> Response:
+        return JSONResponse(self._answer)

@@ -13,9 +13,9 @@ from service.openai_http.decode import decode_chat_request
 from service.openai_http.disconnect import WhileConnected
 from service.openai_http.encode import chat_completion
 from service.openai_http.exchange import Exchange
-from service.openai_http.heartbeat import Heartbeat
 from service.openai_http.sse import ChunkWriter
 from service.openai_http.stream import STREAM_HEADERS, open_stream, relay
+from service.openai_http.writer import StreamWriter
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -85,9 +85,9 @@ class ChatCompletions:
             chunks = ChunkWriter(
                 started, request.shown_model(started.model), include_usage=request.include_usage
             )
-            async with Heartbeat(send, self._keepalive_interval) as out:
+            async with StreamWriter(send, self._keepalive_interval) as out:
                 await relay(events, chunks, out, exchange)
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": out.take(), "more_body": False})
 
 
 def _differences(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from service.inference.api import InferenceApi
 
+PAGES_LIMIT: Final = 16
+"""Pages of the port's list that are joined, each of up to 1000 models."""
+
 _ID_LIMIT: Final = 256
 
 
@@ -41,17 +44,18 @@ class Models:
         """
         call = call_from(request.scope)
         Exchange.of(request.scope).reached_service = True
-        page = pb.ListModelsRequest(capability=model_pb2.MODEL_CAPABILITY_CHAT)
         models: list[model_pb2.Model] = []
-        while True:
+        token = ""
+        for _ in range(PAGES_LIMIT):
+            page = pb.ListModelsRequest(
+                capability=model_pb2.MODEL_CAPABILITY_CHAT, page_token=token
+            )
             response = await self._api.list_models(page, call)
             models.extend(response.models)
-            if not response.next_page_token:
-                break
-            page = pb.ListModelsRequest(
-                capability=page.capability, page_token=response.next_page_token
-            )
-        return Response(model_list(models), media_type="application/json")
+            token = response.next_page_token
+            if not token:
+                return Response(model_list(models), media_type="application/json")
+        raise RuntimeError("the list of models has no end")
 
     async def get(self, request: Request) -> Response:
         """Describe one model.

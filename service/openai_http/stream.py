@@ -7,12 +7,12 @@ the SDKs would take half an answer for a whole one.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from service.errors import Reason, ServiceError
+from service.openai_http.eager import EagerReader
 from service.openai_http.sse import error_frame
 
 if TYPE_CHECKING:
@@ -21,13 +21,10 @@ if TYPE_CHECKING:
     from onemin.inference.v1 import inference_service_pb2 as pb
     from service.openai_http.answer import Headers
     from service.openai_http.exchange import Exchange
-    from service.openai_http.heartbeat import Heartbeat
     from service.openai_http.sse import ChunkWriter
+    from service.openai_http.writer import StreamWriter
 
 _log = structlog.get_logger(__name__)
-
-_BURST: Final = 64
-"""Deltas after which others get their turn, even if the source never has to wait."""
 
 STREAM_HEADERS: Final[Headers] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -56,35 +53,32 @@ async def open_stream(
 async def relay(
     events: AsyncGenerator[pb.StreamChatCompletionResponse],
     chunks: ChunkWriter,
-    out: Heartbeat,
+    out: StreamWriter,
     exchange: Exchange,
 ) -> None:
-    """Write all that follows the first event; the head has been sent."""
-    await out.write(chunks.opening())
+    """Write all that follows the first event, after the head; the last bytes stay in `out`."""
+    await out.add(chunks.opening())
     try:
         completed = await _relay_deltas(events, chunks, out)
     except ServiceError as error:
         exchange.reason = error.reason
-        await out.write(error_frame(error))
+        await out.add(error_frame(error))
     except Exception:  # noqa: BLE001  # a bug must not look like an answer that is whole
         _log.exception("stream failed", request_id=exchange.request_id)
         exchange.reason = Reason.INTERNAL
-        await out.write(error_frame(ServiceError.internal()))
+        await out.add(error_frame(ServiceError.internal()))
     else:
-        await out.write(chunks.ending(completed))
+        await out.add(chunks.ending(completed))
 
 
 async def _relay_deltas(
-    events: AsyncGenerator[pb.StreamChatCompletionResponse], chunks: ChunkWriter, out: Heartbeat
+    events: AsyncGenerator[pb.StreamChatCompletionResponse], chunks: ChunkWriter, out: StreamWriter
 ) -> pb.StreamChatCompletionResponse.Completed:
     completed: pb.StreamChatCompletionResponse.Completed | None = None
-    burst = 0
-    async for event in events:
+    reader = EagerReader(events, out.flush)
+    while (event := await reader) is not None:
         if event.HasField("delta"):
-            await out.write(chunks.delta(event.delta.text))
-            burst += 1
-            if burst % _BURST == 0:
-                await asyncio.sleep(0)
+            await out.add(chunks.delta(event.delta.text))
         elif event.HasField("completed"):
             completed = event.completed
     if completed is None:

@@ -9,7 +9,7 @@ MAX_DELTAS = 2_000
 _QUOTE_CHARS = 80
 
 _USER_TURN = re.compile(r"^(?P<marker>\[\w{8,}\]) user\b[^\n]*\n", re.MULTILINE)
-_ECHO = re.compile(r"\s*(?:repeat:|echo:|echo\b)[ \t]?(?P<text>.+)", re.IGNORECASE | re.DOTALL)
+_ECHO = re.compile(r"\s*(?:repeat:|echo:|echo\b)[ \t]?+(?P<text>.+)", re.IGNORECASE | re.DOTALL)
 _COUNT = re.compile(r"\bcount\b.{0,20}?\bto (?P<limit>\d{1,9})", re.IGNORECASE | re.DOTALL)
 _GREETING = re.compile(
     r"\s*(hi|hello|hey|hiya|greetings|good (morning|day|evening))\b.{0,40}$",

@@ -101,25 +101,30 @@ def test_ranks_are_loaded_when_they_are_needed():
     assert (o200k.loaded, cl100k.loaded) == (True, False)
 
 
-class FileToReadOnce:
-    """A rank file in which each byte is a token."""
+class MeetingFile:
+    """A rank file in which each byte is a token; who reads it waits for another reader."""
 
     name = "bytes"
     pattern = r"(?s)."
 
     def __init__(self):
-        self._unread = [True]
+        self.reads = 0
+        self._meeting = threading.Barrier(2)
 
     def read(self):
-        self._unread.pop()
+        self.reads += 1
+        with contextlib.suppress(threading.BrokenBarrierError):
+            self._meeting.wait(timeout=0.2)
         return {bytes([byte]): byte for byte in range(256)}
 
 
 def test_ranks_are_loaded_once_by_many_threads():
-    encoder = LazyEncoder(FileToReadOnce())
+    file = MeetingFile()
+    encoder = LazyEncoder(file)
     with ThreadPoolExecutor(4) as threads:
-        loaded = {id(bpe) for bpe in threads.map(lambda _: encoder.bpe(), range(8))}
-    assert len(loaded) == 1
+        encoders = list(threads.map(lambda _: encoder.bpe(), range(8)))
+    assert file.reads == 1
+    assert encoders == [encoder.bpe()] * 8
 
 
 # How many tokens
@@ -454,6 +459,7 @@ async def test_the_oldest_counts_are_forgotten():
     for text in texts:
         await tokens.count_text(text, encoding)
         await tokens.count_text(texts[0], encoding)  # used, so not the oldest
+    assert encoding.encoder.pieces == texts
     assert len(tokens._memory._counts) == 4096
     encoding.encoder.pieces.clear()
     for text in (texts[0], texts[-1], texts[1]):

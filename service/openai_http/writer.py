@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from service.openai_http.sse import KEEP_ALIVE
 
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
+PENDING_LIMIT: Final = 64
+"""Events that are written at once, even if the source never has to wait."""
 
-class Heartbeat:
+
+class StreamWriter:
     """An async context that writes whole events, and a comment after each `interval` of silence.
 
     One sleeping task for each stream, none for each event. While the client does not read, there
@@ -25,14 +28,27 @@ class Heartbeat:
         self._interval = interval
         self._clock = asyncio.get_running_loop().time
         self._last = self._clock()
+        self._pending: list[bytes] = []
         self._writing = False
 
-    async def write(self, body: bytes) -> None:
-        """Write bytes that end with the end of an event."""
-        self._writing = True
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
-        self._writing = False
-        self._last = self._clock()
+    async def add(self, event: bytes) -> None:
+        """Take bytes that end with the end of an event, to be written with the next `flush`."""
+        self._pending.append(event)
+        if len(self._pending) >= PENDING_LIMIT:
+            await self.flush()
+            # A write that has room does not wait: without this, others would never have a turn.
+            await asyncio.sleep(0)
+
+    async def flush(self) -> None:
+        """Write what was taken."""
+        if self._pending:
+            await self._write(self.take())
+
+    def take(self) -> bytes:
+        """Return what was taken and not written."""
+        body = b"".join(self._pending)
+        self._pending.clear()
+        return body
 
     async def __aenter__(self) -> Self:
         self._beating = asyncio.create_task(self._beat())
@@ -48,6 +64,12 @@ class Heartbeat:
         self._beating.cancel()
         await asyncio.wait([self._beating])
 
+    async def _write(self, body: bytes) -> None:
+        self._writing = True
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        self._writing = False
+        self._last = self._clock()
+
     async def _beat(self) -> None:
         wait = self._interval
         while True:
@@ -57,5 +79,5 @@ class Heartbeat:
                 wait = self._interval - quiet
                 continue
             if not self._writing:
-                await self.write(KEEP_ALIVE)
+                await self._write(KEEP_ALIVE)
             wait = self._interval

@@ -1,0 +1,71 @@
+# Everything a developer runs. Needs make and a Python of 3.11 or newer, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+BASELINE := proto/baseline.binpb
+CHECKED := service tests
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install run test lint format generate proto-check proto-baseline lock clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## Make .venv with what the gateway needs.
+
+run: $(VENV)/installed ## Start the gateway over the simulator; ONE_MIN_API_URL=... for another provider.
+	@exec $(BIN)/python -m service.demo
+
+test: lint proto-check ## Run all checks and all tests.
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+lint: $(VENV)/installed-dev ## Check style, types and import rules.
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/installed-dev ## Rewrite sources and protos in the common style.
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+	$(BIN)/buf format --write proto
+
+proto-check: $(VENV)/installed-dev ## Check the protos, their compatibility, and that gen/ is fresh.
+	$(BIN)/buf lint proto
+	$(BIN)/buf format --diff --exit-code proto
+	$(BIN)/buf breaking proto --against $(BASELINE)
+	proto/generate.sh $(BIN) $(VENV)/gen
+	diff -r -x __pycache__ $(VENV)/gen gen || { echo 'gen/ is stale: run make generate'; exit 1; }
+
+generate: $(VENV)/installed-dev ## Generate gen/ from the protos.
+	proto/generate.sh $(BIN) gen
+
+proto-baseline: $(VENV)/installed-dev ## Take the protos as the contract that may not be broken; at a release.
+	$(BIN)/buf build proto --exclude-source-info --output $(BASELINE)
+
+lock: $(VENV)/installed-dev ## Choose newest versions within pyproject.toml and lock them.
+	$(BIN)/uv pip compile pyproject.toml --upgrade --extra fast $(LOCK) --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --upgrade --extra fast $(LOCK) --group dev \
+	  --constraints requirements.lock --output-file requirements-dev.lock
+
+clean: ## Remove .venv and every cache.
+	rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find service tests gen proto -name __pycache__ -prune -exec rm -rf {} +
+
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+  --no-header --no-annotate
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/installed-dev: requirements-dev.lock $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
