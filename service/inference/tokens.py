@@ -123,7 +123,7 @@ class Encoding:
 
     def counts(self, text: str) -> Iterator[int]:
         """Return the number of tokens of each piece of a text, one at a time."""
-        return (self._count_piece(piece) for piece in _pieces(text))
+        return map(self._count_piece, _pieces(text))
 
     def take(self, text: str, limit: int) -> str:
         """Return what the first `limit` tokens of a text say, without a character cut in two.
@@ -280,6 +280,8 @@ class _Memory:
 
 
 def _pieces(text: str) -> Iterator[str]:
+    if len(text) <= PIECE_CHARS:
+        return iter((text,))
     return (text[start : start + PIECE_CHARS] for start in range(0, len(text), PIECE_CHARS))
 
 

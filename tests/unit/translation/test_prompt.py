@@ -182,6 +182,11 @@ def test_a_boundary_that_could_be_escaped_is_refused(boundary):
         flatten([message(USER, "a")], boundary)
 
 
+def test_a_turn_without_a_role_is_refused():
+    with pytest.raises(KeyError):
+        flatten([message(chat_pb2.CHAT_ROLE_UNSPECIFIED, "a")], BOUNDARY)
+
+
 def test_the_messages_are_not_written_to():
     messages = [message(SYSTEM, "a"), message(USER, MARKER)]
     before = [m.SerializeToString(deterministic=True) for m in messages]

@@ -80,8 +80,19 @@ def test_fields_of_an_entry(fields, attribute, value):
 
 @pytest.mark.parametrize(
     "bad",
-    [None, [], "m", {}, {"modelId": ""}, {"modelId": 5}, {"modelId": "x" * 257}]
-    + [{"modelId": "a b"}, {"modelId": "a\nb"}, {"modelId": "a\x1b[1m"}, {"modelId": "é"}],
+    [
+        None,
+        [],
+        "m",
+        {},
+        {"modelId": ""},
+        {"modelId": 5},
+        {"modelId": "x" * 257},
+        {"modelId": "a b"},
+        {"modelId": "a\nb"},
+        {"modelId": "a\x1b[1m"},
+        {"modelId": "é"},
+    ],
 )
 def test_a_bad_entry_is_left_out(bad):
     models = models_from(json.dumps([bad, {"modelId": "us.anthropic/x-v1:0"}]).encode())

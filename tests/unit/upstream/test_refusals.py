@@ -10,15 +10,14 @@ from service.upstream.refusals import is_error, refusal_of_answer, refusal_of_ob
 
 NOW = 1_790_000_000.0
 
+KEYS = ["error", "message", "code", "errorCode", "details", "response", "status", "retryAfter"]
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                ["error", "message", "code", "errorCode", "details", "response", "status"]
-                + ["retryAfter"]
-            ),
+            st.sampled_from(KEYS),
             inner,
             max_size=5,
         )

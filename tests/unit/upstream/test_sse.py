@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def decode(chunks, max_event_bytes=MEGABYTE):
 
 def split(body, cuts):
     borders = [0, *sorted(cut % (len(body) + 1) for cut in cuts), len(body)]
-    return [body[a:b] for a, b in zip(borders, borders[1:], strict=False)]
+    return [body[a:b] for a, b in pairwise(borders)]
 
 
 @pytest.mark.parametrize(
