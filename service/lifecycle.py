@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import gc
 import signal
 from dataclasses import dataclass
@@ -168,7 +169,8 @@ def _bind(name: str, server: Server, settings: Settings) -> int:
     try:
         return server.bind()
     except OSError as error:
-        reason = error.strerror or str(error)
+        is_taken = error.errno == errno.EADDRINUSE
+        reason = "the port is taken" if is_taken else error.strerror or error
         wanted = f"{variable(name)}={getattr(settings, name)}"
         raise StartError(f"{wanted} cannot be bound on {settings.host}: {reason}") from None
 
@@ -207,8 +209,9 @@ async def _until_the_end(
         while not asked.done():
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             for task in done - {asked}:
-                if task in servers or task.exception():
-                    _log.error("ended", part=task.get_name(), exc_info=task.exception())
+                failure = asyncio.CancelledError() if task.cancelled() else task.exception()
+                if task in servers or failure:
+                    _log.error("ended", part=task.get_name(), exc_info=failure)
                     return True
         return False
     finally:

@@ -128,7 +128,7 @@ def _chop(piece: bytes, sizes: Iterator[int]) -> Iterator[bytes]:
 def _hang_up(request: web.BaseRequest, *, reset: bool) -> None:
     transport = request.transport
     if transport is None:
-        return
+        raise AssertionError("aiohttp cancels the handler of a connection that is gone")
     if reset:
         connection = transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT_ON_CLOSE)

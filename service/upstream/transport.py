@@ -254,10 +254,11 @@ def _network(settings: Settings) -> httpx.AsyncBaseTransport:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=settings.max_in_flight, ssl=tls),
             cookie_jar=aiohttp.DummyCookieJar(),
+            # Here and not in the transport, whose way to pass a proxy's password is deprecated.
+            proxy=settings.upstream_proxy or None,
         )
 
-    proxy = httpx.Proxy(settings.upstream_proxy) if settings.upstream_proxy else None
-    return AiohttpTransport(verify=tls, client=session, proxy=proxy)
+    return AiohttpTransport(verify=tls, client=session)
 
 
 def _failure_of_head(error: Exception) -> UpstreamError:

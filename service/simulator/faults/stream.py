@@ -84,14 +84,13 @@ def _data_only(stream: Stream, _argument: str) -> None:
 
 
 def _multi_data_lines(stream: Stream, _argument: str) -> None:
-    stream.items = [_break_data(item) for item in stream.items]
+    events = (item for item in stream.items if isinstance(item, Event))
+    stream.items = [_break_data(event) for event in events]
 
 
-def _break_data(item: Event | Verbatim) -> Event | Verbatim:
-    if not isinstance(item, Event):
-        return item
+def _break_data(event: Event) -> Event:
     # The first ": " follows the first key, where JSON allows white space.
-    return Event(item.name, Verbatim(to_json(item.data).replace(": ", ":\n", 1)))
+    return Event(event.name, Verbatim(to_json(event.data).replace(": ", ":\n", 1)))
 
 
 def _comments(stream: Stream, _argument: str) -> None:

@@ -23,7 +23,7 @@ def chat_body(prompt, *, model="gpt-4o-mini", **more):
 
 @dataclass
 class Answer:
-    """What arrived. `ended` is complete, cut (closed before the body was), reset, or left."""
+    """What arrived. `ended` is complete, cut (closed before the body was), reset, silent, or left."""
 
     ended: str
     status: int | None = None
@@ -113,15 +113,18 @@ def request_bytes(target, body=None, *, key="good", method="POST", headers=()):
     return "\r\n".join([*lines, *headers, "", ""]).encode() + payload
 
 
-async def ask(url, target, body=None, *, enough=None, **options):
-    """Send one request and read to its end, or until `enough(answer)`, and hang up."""
-    async with asyncio.timeout(10), connected(url) as (reader, writer):
+async def ask(url, target, body=None, *, enough=None, patience=10, **options):
+    """Send one request, read to its end, until `enough(answer)` or `patience` is lost; hang up."""
+    async with connected(url) as (reader, writer):
         start = time.monotonic()
         headers = (*options.pop("headers", ()), "Connection: close")
         writer.write(request_bytes(target, body, headers=headers, **options))
         answer = Answer("cut")
         try:
-            await _read(reader, answer, start, enough)
+            async with asyncio.timeout(patience):
+                await _read(reader, answer, start, enough)
+        except TimeoutError:
+            answer.ended = "silent"
         except asyncio.IncompleteReadError as error:
             answer.body += error.partial
         except ConnectionResetError:

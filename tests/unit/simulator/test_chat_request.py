@@ -31,10 +31,11 @@ def test_the_number_of_sites_to_search(document, sites):
 
 
 def test_what_a_request_holds():
-    document = chat_body("hi", model="sonar", conversationId="c")
+    attachments = {"images": ["images/a.png"], "files": []}
+    document = chat_body("hi", model="sonar", attachments=attachments)
     request = read_chat(document)
     assert (request.model, request.type, request.prompt) == ("sonar", "UNIFY_CHAT_WITH_AI", "hi")
-    assert request.prompt_object == {"prompt": "hi", "conversationId": "c"}
+    assert request.prompt_object == {"prompt": "hi", "attachments": attachments}
 
 
 BODY, PROMPT = False, True

@@ -1,0 +1,729 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from contextlib import aclosing
+
+import orjson
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from service.upstream import client as client_module
+from service.upstream import stream as stream_module
+from service.upstream.client import chat_body
+from service.upstream.errors import (
+    UpstreamMalformed,
+    UpstreamRefused,
+    UpstreamStalled,
+    UpstreamTimeout,
+    UpstreamTruncated,
+    UpstreamUnavailable,
+)
+from service.upstream.payloads import (
+    ChatPayload,
+    ChatRecord,
+    ContentEvent,
+    DoneEvent,
+    ResultEvent,
+    SkippedEvent,
+    WebSearch,
+)
+
+pytestmark = pytest.mark.anyio
+
+KEY = "canary-key-4711"
+PAYLOAD = ChatPayload("gpt-4o-mini", "canary-prompt")
+DONE = b'event: done\ndata: {"message": "Stream completed"}\n\n'
+VENDOR_BUSY = json.dumps(
+    {
+        "errorCode": "EXTERNAL_API_RESPONSE_WITH_ERROR",
+        "details": json.dumps({"response": {"status": 429}}),
+    }
+).encode()
+SUCCESS = b'{"aiRecord": {"status": "SUCCESS", "result": "hello"}}'
+
+
+def content(text):
+    return b"event: content\ndata: " + orjson.dumps({"content": text}) + b"\n\n"
+
+
+def ask(client, payload=PAYLOAD, deadline=None):
+    return client.chat(payload, credential=KEY, deadline=deadline)
+
+
+def stream(client, payload=PAYLOAD, deadline=None):
+    return client.stream_chat(payload, credential=KEY, deadline=deadline)
+
+
+async def collect(events):
+    """Return the events and, as the last of the list, the error that ended them."""
+    seen = []
+    try:
+        async with aclosing(events):
+            async for event in events:
+                seen.append(event)  # noqa: PERF401  # the loop may break with an error
+    except Exception as error:  # noqa: BLE001  # it is what the tests look at
+        seen.append(error)
+    return seen
+
+
+def kinds(events):
+    return [type(event) for event in events]
+
+
+# What is sent
+
+
+@pytest.mark.parametrize(
+    ("web_search", "settings"),
+    [
+        (WebSearch(), {"webSearch": True}),
+        (WebSearch(3, 1000), {"webSearch": True, "numOfSite": 3, "maxWord": 1000}),
+        (WebSearch(max_words=1), {"webSearch": True, "maxWord": 1}),
+    ],
+)
+def test_a_payload_with_web_search(web_search, settings):
+    assert json.loads(chat_body(ChatPayload("m", "p", web_search)))["promptObject"] == {
+        "prompt": "p",
+        "settings": {"webSearchSettings": settings},
+    }
+
+
+async def test_a_whole_call(provider, replies, connect, data):
+    provider.script = [replies.whole((data / "chat/success.json").read_bytes())]
+    record = await ask(connect())
+    assert record.text == "Seven is a prime number."
+    [seen] = provider.seen
+    assert (seen.method, seen.target) == ("POST", "/api/chat-with-ai")
+    assert seen.headers["api-key"] == KEY
+    assert json.loads(seen.body) == {
+        "type": "UNIFY_CHAT_WITH_AI",
+        "model": "gpt-4o-mini",
+        "promptObject": {"prompt": "canary-prompt"},
+    }
+
+
+async def test_a_streamed_call(provider, replies, connect, data):
+    provider.script = [replies.stream((data / "stream/basic.sse").read_bytes())]
+    *pieces, result, done = await collect(stream(connect()))
+    assert pieces == [ContentEvent(text) for text in ("Seven", " is a", " prime", " number.")]
+    assert result.record.text == "Seven is a prime number."
+    assert done == DoneEvent()
+    [seen] = provider.seen
+    assert (seen.method, seen.target) == ("POST", "/api/chat-with-ai?isStreaming=true")
+    assert seen.headers["accept"] == "text/event-stream"
+    assert json.loads(seen.body)["type"] == "UNIFY_CHAT_WITH_AI"
+
+
+async def test_the_list_of_models(provider, replies, connect, data):
+    provider.script = [replies.whole((data / "models/chat.json").read_bytes())]
+    assert "gpt-5" in [model.id for model in await connect().list_models()]
+    [seen] = provider.seen
+    assert (seen.method, seen.target) == ("GET", "/models?feature=UNIFY_CHAT_WITH_AI")
+    assert "api-key" not in seen.headers
+
+
+# Answers that come whole
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        pytest.param({"body": b""}, UpstreamMalformed, id="empty"),
+        pytest.param({"body": b"{"}, UpstreamMalformed, id="broken JSON"),
+        pytest.param({"body": b"[]"}, UpstreamMalformed, id="an array"),
+        pytest.param({"body": b"\xff"}, UpstreamMalformed, id="not UTF-8"),
+        pytest.param({"body": b"{}"}, UpstreamMalformed, id="no record"),
+        pytest.param({"body": b"[" * 100_000}, UpstreamMalformed, id="nested too deep"),
+        pytest.param({"body": b" <html>"}, UpstreamUnavailable, id="a page by its looks"),
+        pytest.param(
+            {"body": b"x", "media_type": "text/html; charset=utf-8"},
+            UpstreamUnavailable,
+            id="a page by its type",
+        ),
+        pytest.param({"body": VENDOR_BUSY}, UpstreamRefused, id="an error under a success"),
+        pytest.param({"status": "204 No Content"}, UpstreamMalformed, id="204"),
+        pytest.param({"status": "304 Not Modified"}, UpstreamUnavailable, id="304"),
+    ],
+)
+async def test_a_whole_answer_that_is_none(provider, replies, connect, reply, error):
+    provider.script = [replies.whole(**reply)]
+    with pytest.raises(error) as failed:
+        await ask(connect())
+    assert type(failed.value) is error
+
+
+async def test_a_record_is_a_record_whatever_its_type(provider, replies, connect):
+    provider.script = [replies.whole(SUCCESS, media_type="text/html")]
+    assert await ask(connect()) == ChatRecord("hello")
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "is_json"),
+    [
+        ("400 Bad Request", "unsupported_model_chat.json", True),
+        ("401 Unauthorized", "unauthorized_docs.json", True),
+        ("403 Forbidden", "forbidden_cloudflare_1010.txt", False),
+        ("406 Not Acceptable", "insufficient_credits.json", True),
+        ("429 Too Many Requests", "rate_limited_retry_after.json", True),
+        ("500 Internal Server Error", "empty_body_500.txt", False),
+        ("502 Bad Gateway", "bad_gateway_502.html", False),
+        ("522 Connection Timed Out", "origin_timeout_522.html", False),
+    ],
+)
+@pytest.mark.parametrize("call", ["whole", "stream"])
+async def test_refusals(provider, replies, connect, data, count, status, name, is_json, call):
+    body = (data / "errors" / name).read_bytes()
+    provider.script = [
+        replies.whole(body, status, "text/html" if not is_json else "application/json")
+    ]
+    client = connect(retries=True)
+    [error] = await collect(stream(client)) if call == "stream" else [await outcome(ask(client))]
+    assert isinstance(error, UpstreamRefused)
+    assert (error.status, error.is_json) == (int(status[:3]), is_json)
+    operation = "stream_chat" if call == "stream" else "chat"
+    assert count("requests", operation=operation, outcome=f"refused_{status[:3]}") == 1
+    assert len(provider.seen) == 1
+
+
+async def outcome(awaitable):
+    try:
+        return await awaitable
+    except Exception as error:  # noqa: BLE001  # it is what the tests look at
+        return error
+
+
+async def test_the_wait_in_the_header_is_read(provider, replies, connect):
+    provider.script = [
+        replies.whole(b"{}", "429 Too Many Requests", headers=["Retry-After: 17"]),
+    ]
+    assert (await outcome(ask(connect()))).retry_after == 17
+
+
+async def test_the_body_of_a_refusal_is_read_within_bounds(provider, replies, connect):
+    provider.script = [
+        replies.raw(b"HTTP/1.1 400 No\r\nContent-Length: 99999999\r\n\r\n" + b"x" * 200_000)
+    ]
+    error = await outcome(ask(connect()))
+    assert (error.status, error.message, error.is_json) == (400, "No", False)
+    await provider.until(lambda: not provider.open, 1.0)
+
+
+async def test_a_refusal_whose_body_breaks_off_is_still_one(provider, replies, connect):
+    provider.script = [replies.raw(b"HTTP/1.1 401 No\r\nContent-Length: 99\r\n\r\n{")]
+    error = await outcome(ask(connect()))
+    assert (type(error), error.status) == (UpstreamRefused, 401)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("call", [ask, stream])
+async def test_the_key_never_goes_where_a_redirect_leads(provider, replies, connect, status, call):
+    async with type(provider)().running() as elsewhere:
+        elsewhere.script = [replies.whole(SUCCESS)]
+        location = f"Location: {elsewhere.url}/api/chat-with-ai"
+        provider.script = [replies.whole(status=f"{status} Elsewhere", headers=[location])]
+        started = call(connect(retries=True))
+        error = (await collect(started))[0] if call is stream else await outcome(started)
+        assert type(error) is UpstreamUnavailable
+        assert elsewhere.connections == 0
+
+
+async def test_a_whole_answer_that_breaks_off(provider, replies, connect):
+    provider.script = [replies.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{")]
+    error = await outcome(ask(connect(retries=True)))
+    assert (type(error), error.sent) == (UpstreamUnavailable, True)
+    assert len(provider.seen) == 1
+
+
+async def test_a_whole_answer_that_is_too_large(provider, replies, connect, monkeypatch):
+    monkeypatch.setattr(client_module, "MAX_BODY_BYTES", 1000)
+    provider.script = [replies.whole(b" " * 1000 + SUCCESS)]
+    assert isinstance(await outcome(ask(connect())), UpstreamMalformed)
+
+
+# Streams
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+@pytest.mark.parametrize("name", ["basic", "utf8", "crlf", "keepalive_and_odd_lines", "data_only"])
+async def test_streams_survive_any_cut_on_the_wire(provider, replies, connect, data, name, size):
+    body = (data / f"stream/{name}.sse").read_bytes()
+    provider.script = [
+        replies.stream(body),
+        replies.stream(*(body[i : i + size] for i in range(0, len(body), size))),
+    ]
+    client = connect()
+    assert await collect(stream(client)) == await collect(stream(client))
+
+
+@pytest.mark.parametrize(
+    ("reply", "events"),
+    [
+        pytest.param(
+            {"media_type": "application/json", "chunks": [SUCCESS]},
+            [ResultEvent(ChatRecord("hello")), DoneEvent()],
+            id="a whole record",
+        ),
+        pytest.param(
+            {"media_type": "application/json", "chunks": [content("a"), DONE]},
+            [ContentEvent("a"), DoneEvent()],
+            id="SSE called JSON",
+        ),
+        pytest.param(
+            {"media_type": "text/html", "chunks": [content("a"), DONE]},
+            [ContentEvent("a"), DoneEvent()],
+            id="SSE called a page",
+        ),
+        pytest.param(
+            {"media_type": "text/plain", "chunks": [b"ev", b"ent: content\ndata: a\n\n"]},
+            [ContentEvent("a")],
+            id="SSE called text, cut in its first word",
+        ),
+        pytest.param(
+            {"media_type": "text/plain", "chunks": ["Grü".encode()[:3], "ü".encode()[1:] + b"n"]},
+            [ContentEvent("Gr"), ContentEvent("ün"), DoneEvent()],
+            id="raw text",
+        ),
+        pytest.param(
+            {"chunks": [b"Hello\n\nworld"]},
+            [ContentEvent("Hello\n\nworld"), DoneEvent()],
+            id="raw text called SSE",
+        ),
+        pytest.param({"chunks": [b"dat"]}, [ContentEvent("dat"), DoneEvent()], id="short raw text"),
+        pytest.param({"chunks": [b"\n\n"]}, [], id="blank lines"),
+        pytest.param({"chunks": []}, [], id="nothing"),
+        pytest.param({"chunks": [b": ping\n\n"]}, [], id="comments"),
+        pytest.param({"chunks": [content("a")]}, [ContentEvent("a")], id="no end"),
+        pytest.param(
+            {"chunks": [content(""), content("a"), b'event: content\ndata: {"cont\n\n', DONE]},
+            [ContentEvent(""), ContentEvent("a"), SkippedEvent(), DoneEvent()],
+            id="a broken event",
+        ),
+        pytest.param(
+            {"chunks": [content("a"), DONE + content("b"), b"data: [DONE]\n\n"]},
+            [ContentEvent("a"), DoneEvent()],
+            id="nothing comes after done",
+        ),
+    ],
+)
+async def test_framings(provider, replies, connect, count, reply, events):
+    provider.script = [replies.stream(*reply.pop("chunks"), **reply)]
+    assert await collect(stream(connect())) == events
+    complete = any(isinstance(event, ResultEvent | DoneEvent) for event in events)
+    ended = "ok" if complete else "incomplete"
+    assert count("requests", operation="stream_chat", outcome=ended) == 1
+    assert count("skipped_events") == kinds(events).count(SkippedEvent)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        pytest.param(
+            {"media_type": "application/json", "chunks": [VENDOR_BUSY]},
+            [UpstreamRefused],
+            id="a JSON error",
+        ),
+        pytest.param(
+            {"media_type": "application/json", "chunks": []}, [UpstreamMalformed], id="empty JSON"
+        ),
+        pytest.param(
+            {"media_type": "text/html", "chunks": [b"<html>"]}, [UpstreamUnavailable], id="a page"
+        ),
+        pytest.param(
+            {"chunks": [b'event: error\ndata: {"error": "no"}\n\n']},
+            [UpstreamRefused],
+            id="an error first",
+        ),
+        pytest.param(
+            {"chunks": [content("a") + b'event: error\ndata: {"error": "no"}\n\n' + DONE]},
+            [ContentEvent, UpstreamRefused],
+            id="an error midway",
+        ),
+        pytest.param(
+            {"chunks": [b"text", b"\xff"], "media_type": "text/plain"},
+            [ContentEvent, UpstreamMalformed],
+            id="raw text that is not UTF-8",
+        ),
+        pytest.param(
+            {"chunks": [content("a"), b"event: con"], "then": "abort"},
+            [ContentEvent, UpstreamTruncated],
+            id="a reset midway",
+        ),
+        pytest.param(
+            {"chunks": [content("")], "then": "abort"},
+            [ContentEvent, UpstreamTruncated],
+            id="a reset after an empty piece",
+        ),
+        pytest.param(
+            {"chunks": [content("a")], "then": "cut"},
+            [ContentEvent, UpstreamTruncated],
+            id="a body without its end",
+        ),
+        pytest.param(
+            {"chunks": [b"raw text"], "then": "cut", "media_type": "text/plain"},
+            [ContentEvent, UpstreamTruncated],
+            id="raw text without its end",
+        ),
+        pytest.param(
+            {"chunks": [b": ping\n\n"], "then": "abort"},
+            [UpstreamUnavailable],
+            id="a reset before the answer",
+        ),
+        pytest.param(
+            {"chunks": [b"data: {broken\n\n"], "then": "abort"},
+            [SkippedEvent, UpstreamUnavailable],
+            id="a reset after a broken event",
+        ),
+        pytest.param(
+            {"chunks": [SUCCESS[:9]], "then": "cut", "media_type": "application/json"},
+            [UpstreamUnavailable],
+            id="half a record",
+        ),
+        pytest.param(
+            {"chunks": [content("a")], "then": "hold"},
+            [ContentEvent, UpstreamStalled],
+            id="a stall midway",
+        ),
+        pytest.param(
+            {"chunks": [b": ping\n\n"], "then": "hold"},
+            [UpstreamTimeout],
+            id="a stall before the answer",
+        ),
+        pytest.param({"chunks": [], "then": "hold"}, [UpstreamTimeout], id="a head and no more"),
+    ],
+)
+async def test_endings(provider, replies, connect, count, reply, expected):
+    provider.script = [replies.stream(*reply.pop("chunks"), **reply)]
+    events = await collect(stream(connect(idle_timeout=0.1)))
+    assert kinds(events) == expected
+    error = events[-1]
+    name = type(error).__name__.removeprefix("Upstream").lower()
+    ended = f"refused_{error.status}" if name == "refused" else name
+    assert count("requests", operation="stream_chat", outcome=ended) == 1
+    await provider.until(lambda: not provider.open or kinds(events) == [UpstreamRefused])
+
+
+async def test_no_head_in_time_is_a_timeout(provider, replies, connect):
+    provider.script = [replies.silence]
+    [error] = await collect(stream(connect(first_byte_timeout=0.05, retries=True)))
+    assert type(error) is UpstreamTimeout
+    assert len(provider.seen) == 1
+
+
+async def test_a_whole_answer_may_take_longer_than_a_first_byte(provider, replies, connect):
+    async def late(reader, writer):
+        await asyncio.sleep(0.2)
+        return await replies.whole(SUCCESS)(reader, writer)
+
+    provider.script = [late]
+    assert await ask(connect(first_byte_timeout=0.05)) == ChatRecord("hello")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        pytest.param([content("a"), b"data: " + b"x" * 5000], [ContentEvent], id="an event"),
+        pytest.param([content("a")] + [b": " + b"x" * 500 + b"\n"] * 50, [ContentEvent], id="all"),
+        pytest.param([b"x" * 30_000], [], id="raw text"),
+    ],
+)
+async def test_bounds_of_a_stream(provider, replies, connect, monkeypatch, chunks, expected):
+    monkeypatch.setattr(stream_module, "MAX_EVENT_BYTES", 2000)
+    monkeypatch.setattr(stream_module, "MAX_BODY_BYTES", 20_000)
+    provider.script = [replies.stream(*chunks)]
+    events = await collect(stream(connect()))
+    assert kinds(events)[-1] is UpstreamMalformed
+    assert [kind for kind in kinds(events)[:-1] if kind is ContentEvent][:1] == expected
+    await provider.until(lambda: not provider.open, 1.0)
+
+
+async def test_an_event_may_echo_the_prompt_beyond_the_bound(
+    provider, replies, connect, monkeypatch
+):
+    monkeypatch.setattr(stream_module, "MAX_EVENT_BYTES", 2000)
+    echo = orjson.dumps({"aiRecord": {"result": "a", "prompt": "p" * 5000}})
+    provider.script = [replies.stream(b"event: result\ndata: " + echo + b"\n\n", DONE)]
+    payload = ChatPayload("m", "p" * 5000)
+    assert kinds(await collect(stream(connect(), payload))) == [ResultEvent, DoneEvent]
+
+
+async def test_a_bare_text_is_not_held_back(provider, replies, connect):
+    provider.script = [replies.stream(b"He", then="hold", media_type="text/plain")]
+    async with aclosing(stream(connect())) as events:
+        assert await anext(events) == ContentEvent("He")
+
+
+# Connections
+
+
+async def test_streams_that_are_done_leave_their_connection(provider, replies, connect, data):
+    body = (data / "stream/basic.sse").read_bytes()
+    provider.script = [replies.stream(body)]
+    client = connect()
+    for _ in range(10):
+        assert kinds(await collect(stream(client)))[-1] is DoneEvent
+    assert provider.connections == 1
+
+
+async def test_done_is_told_although_the_body_does_not_end(provider, replies, connect, count):
+    provider.script = [replies.stream(content("a"), DONE, then="hold")]
+    started = time.monotonic()
+    assert await collect(stream(connect())) == [ContentEvent("a"), DoneEvent()]
+    assert time.monotonic() - started < 1
+    assert count("requests", operation="stream_chat", outcome="ok") == 1
+    await provider.until(lambda: not provider.open, 1.0)
+
+
+async def test_done_is_told_although_the_body_breaks_after_it(provider, replies, connect):
+    provider.script = [replies.stream(content("a"), DONE, then="abort")]
+    assert await collect(stream(connect())) == [ContentEvent("a"), DoneEvent()]
+
+
+async def test_leaving_after_the_end_was_told_is_a_success(provider, replies, connect, count):
+    provider.script = [replies.stream(content("a"), DONE)]
+    async with aclosing(stream(connect())) as events:
+        async for event in events:
+            if event == DoneEvent():
+                break
+    assert count("requests", operation="stream_chat", outcome="ok") == 1
+
+
+async def test_closing_a_stream_reaches_the_provider(provider, replies, connect, count):
+    provider.script = [replies.stream(content("a"), then="hold")]
+    events = stream(connect())
+    await anext(events)
+    await events.aclose()
+    await provider.until(lambda: not provider.open, 1.0)
+    assert count("requests", operation="stream_chat", outcome="cancelled") == 1
+
+
+@pytest.mark.parametrize("reached", ["head", "body"])
+async def test_cancelling_a_wait_reaches_the_provider(provider, replies, connect, count, reached):
+    held = replies.stream(content("a"), then="hold")
+    provider.script = [replies.silence if reached == "head" else held]
+    received = asyncio.Event()
+
+    async def consume():
+        async with aclosing(stream(connect())) as events:
+            async for _ in events:
+                received.set()
+
+    task = asyncio.create_task(consume())
+    if reached == "body":
+        await asyncio.wait_for(received.wait(), 5)
+    await provider.until(lambda: provider.seen)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await provider.until(lambda: not provider.open, 1.0)
+    assert count("requests", operation="stream_chat", outcome="cancelled") == 1
+
+
+async def test_cancelling_a_whole_call_reaches_the_provider(provider, replies, connect, count):
+    provider.script = [replies.silence]
+    task = asyncio.create_task(ask(connect()))
+    await provider.until(lambda: provider.seen)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await provider.until(lambda: not provider.open, 1.0)
+    assert count("requests", operation="chat", outcome="cancelled") == 1
+
+
+async def test_five_hundred_cancelled_streams_leave_the_pool_whole(provider, replies, connect):
+    provider.script = [replies.stream(content("a"), then="hold")]
+    client = connect(max_in_flight=50, max_in_flight_per_key=50, connect_timeout=20.0)
+
+    async def consume():
+        async with aclosing(stream(client)) as events:
+            async for _ in events:
+                pass
+
+    async def cancel_all(number):
+        tasks = [asyncio.create_task(consume()) for _ in range(number)]
+        for round_, task in enumerate(tasks):
+            if round_ % 25 == 0:
+                await asyncio.sleep(0.001)
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    for _ in range(5):
+        before = len(provider.seen)
+        waiting = asyncio.create_task(cancel_all(100))
+        await waiting
+        assert len(provider.seen) >= before
+    provider.script = [replies.whole(SUCCESS)]
+    await provider.until(lambda: not provider.open)
+    before = provider.connections
+    results = await asyncio.gather(*(ask(client) for _ in range(200)))
+    assert results == [ChatRecord("hello")] * 200
+    assert provider.connections - before <= 50
+
+
+# Retries
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Make back-offs short, so that the tests are."""
+    backoffs = {"connect": 0.001, "rate_limited": 0.001, "server_error": 0.001}
+    monkeypatch.setattr("service.upstream.retries._BACK_OFF", backoffs)
+
+
+@pytest.mark.parametrize(
+    ("failure", "cause"),
+    [
+        ({"status": "503 Down", "body": b'{"message": "down"}'}, "server_error"),
+        ({"status": "500 Broken", "body": b'{"message": "broken"}'}, "server_error"),
+        ({"status": "400 Busy", "body": VENDOR_BUSY}, "server_error"),
+        ({"status": "429 Slow", "body": b"{}", "headers": ["Retry-After: 0"]}, "rate_limited"),
+    ],
+)
+@pytest.mark.parametrize("call", [ask, stream])
+@pytest.mark.usefixtures("quick")
+async def test_a_call_is_made_again(provider, replies, connect, count, failure, cause, call):
+    success = replies.stream(content("a"), DONE) if call is stream else replies.whole(SUCCESS)
+    provider.script = [replies.whole(**failure), success]
+    client = connect(retries=True)
+    if call is stream:
+        assert kinds(await collect(stream(client))) == [ContentEvent, DoneEvent]
+    else:
+        assert await ask(client) == ChatRecord("hello")
+    assert len(provider.seen) == 2
+    assert provider.seen[0].body == provider.seen[1].body
+    assert count("retries", cause=cause) == 1
+
+
+@pytest.mark.parametrize("call", [ask, stream])
+async def test_no_call_is_made_again_where_that_is_switched_off(provider, replies, connect, call):
+    provider.script = [replies.whole(b"{}", "503 Down"), replies.whole(SUCCESS)]
+    started = call(connect(retries=False))
+    error = (await collect(started))[0] if call is stream else await outcome(started)
+    assert error.status == 503
+    assert len(provider.seen) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_connection_that_cannot_be_made_is_tried_three_times(
+    provider, connect, metrics, count
+):
+    client = connect(api_url="http://gateway.invalid", retries=True)
+    error = await outcome(ask(client))
+    assert (type(error), error.sent) == (UpstreamUnavailable, False)
+    assert count("retries", cause="connect") == 2
+    assert count("requests", operation="chat", outcome="unavailable") == 3
+
+
+async def test_the_wait_ends_before_the_deadline_or_is_not_begun(provider, replies, connect):
+    provider.script = [replies.whole(b"{}", "429 Slow", headers=["Retry-After: 5"])]
+    deadline = asyncio.get_running_loop().time() + 4
+    started = time.monotonic()
+    error = await outcome(ask(connect(retries=True), deadline=deadline))
+    assert error.retry_after == 5
+    assert time.monotonic() - started < 1
+    assert len(provider.seen) == 1
+
+
+@pytest.mark.usefixtures("quick")
+async def test_an_error_event_that_comes_first_may_be_tried_again(provider, replies, connect):
+    busy = b"event: error\ndata: " + VENDOR_BUSY + b"\n\n"
+    provider.script = [replies.stream(busy), replies.stream(content("a"), DONE)]
+    assert kinds(await collect(stream(connect(retries=True)))) == [ContentEvent, DoneEvent]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_nothing_is_tried_again_once_something_was_delivered(provider, replies, connect):
+    busy = b"event: error\ndata: " + VENDOR_BUSY + b"\n\n"
+    provider.script = [replies.stream(content("a"), busy)]
+    assert kinds(await collect(stream(connect(retries=True)))) == [ContentEvent, UpstreamRefused]
+    assert len(provider.seen) == 1
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "504 Late", "522 Late", "408 Late"])
+async def test_what_may_have_been_billed_is_not_made_again(provider, replies, connect, status):
+    provider.script = [replies.whole(b'{"message": "x"}', status)]
+    assert (await outcome(ask(connect(retries=True)))).status == int(status[:3])
+    assert len(provider.seen) == 1
+
+
+async def test_a_reset_after_sending_is_not_made_again(provider, replies, connect):
+    provider.script = [replies.abort]
+    assert (await outcome(ask(connect(retries=True)))).sent
+    assert len(provider.seen) == 1
+
+
+# The list of models
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        ({"body": b"<html>", "media_type": "text/html"}, UpstreamUnavailable),
+        ({"body": b"{}"}, UpstreamMalformed),
+        ({"body": b"{}", "status": "500 Broken"}, UpstreamRefused),
+        ({"status": "302 Found", "headers": ["Location: http://example.org"]}, UpstreamUnavailable),
+        ({"body": b'{"models": [' + b" " * (9 << 20) + b"]}"}, UpstreamMalformed),
+    ],
+)
+async def test_there_is_no_list(provider, replies, connect, reply, error):
+    provider.script = [replies.whole(**reply)]
+    assert type(await outcome(connect().list_models())) is error
+
+
+async def test_a_list_that_drips_is_given_up(provider, replies, connect, monkeypatch):
+    monkeypatch.setattr(client_module, "MODELS_TIMEOUT", 0.2)
+
+    async def pause():
+        await asyncio.sleep(0.05)
+
+    provider.script = [replies.stream(*[b" "] * 100, media_type="application/json", pause=pause)]
+    assert type(await outcome(connect().list_models())) is UpstreamTimeout
+    await provider.until(lambda: not provider.open, 1.0)
+
+
+# What is left behind
+
+
+async def test_logs_tell_the_call_and_no_secret(provider, replies, connect, caplog):
+    caplog.set_level(logging.DEBUG)
+    provider.script = [
+        replies.whole(SUCCESS),
+        replies.whole(b'{"message": "canary-answer"}', "400 Bad"),
+        replies.abort,
+    ]
+    client = connect()
+    structlog.reset_defaults()
+    with capture_logs() as lines:
+        await ask(client)
+        await outcome(ask(client))
+        await outcome(ask(client))
+    assert [(line["operation"], line["outcome"], line["status"]) for line in lines] == [
+        ("chat", "ok", 200),
+        ("chat", "refused_400", 400),
+        ("chat", "unavailable", None),
+    ]
+    assert all(line["log_level"] == "debug" and line["seconds"] >= 0 for line in lines)
+    assert "canary" not in str(lines) + caplog.text
+
+
+@pytest.mark.usefixtures("quick")
+async def test_a_retry_is_logged(provider, replies, connect):
+    provider.script = [replies.whole(b"{}", "503 Down"), replies.whole(SUCCESS)]
+    client = connect(retries=True)
+    with capture_logs() as lines:
+        await ask(client)
+    [line] = [line for line in lines if line["event"] == "upstream_retry"]
+    assert (line["cause"], line["log_level"]) == ("server_error", "info")
+
+
+async def test_a_bug_of_ours_is_counted_as_one(provider, replies, connect, count, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(client_module, "record_of", broken)
+    provider.script = [replies.whole(SUCCESS)]
+    assert isinstance(await outcome(ask(connect())), ZeroDivisionError)
+    assert count("requests", operation="chat", outcome="failed") == 1
