@@ -20,11 +20,10 @@ _RETRIED: Final = frozenset({408, 409, 429})
 """Statuses below 500 that OpenAI's SDKs try again by themselves; they do so with all from 500 on."""
 
 _PATH_LIMIT: Final = 200
+_SPEC: Final = "spec."
 _FIELDS: Final = {
-    "id": "model",
-    "sampling": "",
-    "spec": "",
     "parts": "content",
+    "sampling": "",
     "stop_sequences": "stop",
     "web_search": "web_search_options",
 }
@@ -77,13 +76,15 @@ def error_headers(error: ServiceError) -> list[tuple[bytes, bytes]]:
 
 def openai_path(field: str) -> str:
     """Return OpenAI's spelling of a field of the contract; its own spellings stay as they are."""
-    shown = []
-    for part in field.split("."):
+    if field == "id":
+        return "model"
+    if not field.startswith(_SPEC):
+        return field
+    parts = []
+    for part in field.removeprefix(_SPEC).split("."):
         name, bracket, index = part.partition("[")
-        name = _FIELDS.get(name, name)
-        if name:
-            shown.append(f"{name}{bracket}{index}")
-    return ".".join(shown)
+        parts.append(f"{_FIELDS.get(name, name)}{bracket}{index}")
+    return ".".join(part for part in parts if part)
 
 
 def routing_error(error: HTTPException, method: str, path: str) -> ServiceError:

@@ -13,8 +13,9 @@ from typing import Final
 
 from service.upstream.errors import UpstreamError, UpstreamRefused, UpstreamUnavailable
 
-LONGEST_WAIT: Final = 30.0
-"""Seconds; a call that is told to come back later than that is refused at once."""
+LONGEST_WAIT: Final = 10.0
+"""Seconds; a call that is told to come back later than that is refused at once: its caller knows
+better than we do whether to wait, and a waiting call takes the place of another."""
 
 _TRIES: Final = {"connect": 2, "rate_limited": 2, "server_error": 1}
 _BACK_OFF: Final = {"connect": 0.1, "rate_limited": 0.1, "server_error": 1.0}

@@ -71,8 +71,9 @@ class Process:
         self.readiness.move_to(State.READY)
 
     async def _close(self):
-        started = self.operations._serving is not None
-        self.closed.append(await self.probe("livez") if started else "closed")
+        serving = self.operations._serving
+        answers = serving is not None and not serving.done()
+        self.closed.append(await self.probe("livez") if answers else "closed")
 
     @asynccontextmanager
     async def running(self):

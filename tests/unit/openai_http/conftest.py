@@ -16,7 +16,7 @@ from service.observability.metrics import Metrics
 from service.openai_http.app import build_app
 from service.readiness import Readiness, State
 from service.settings import load
-from tests.contract.scripted import MODEL, Event, ScriptedInference, completed, delta, started
+from tests.contract.scripted import MODEL, Event, ScriptedInference, completed, delta
 
 KEY = "sk-test-key"
 HEADERS = {"authorization": f"Bearer {KEY}"}
@@ -48,8 +48,13 @@ class Port(ScriptedInference):
             usage=usage,
         )
 
+        self.pages = [pb.ListModelsResponse()]
+
     async def create_chat_completion(self, request, call):
         return await self._answer(request, call, self.response)
+
+    async def list_models(self, request, call):
+        return await self._answer(request, call, self.pages.pop(0))
 
 
 @dataclass
@@ -62,9 +67,8 @@ class Door:
     readiness: Readiness
     client: httpx.AsyncClient
 
-    async def chat(self, body=None, headers=None, **fields):
-        content = json.dumps({**(BODY if body is None else body), **fields})
-        return await self.raw_chat(content, headers)
+    async def chat(self, *, headers=None, **fields):
+        return await self.raw_chat(json.dumps({**BODY, **fields}), headers)
 
     async def raw_chat(self, content, headers=None):
         sent = {**HEADERS, "content-type": "application/json", **(headers or {})}
@@ -80,7 +84,7 @@ class Door:
 
     def refused(self):
         """The reasons that were counted, each with its number."""
-        [family] = [each for each in self.metrics.refused.collect()]
+        [family] = self.metrics.refused.collect()
         return {
             sample.labels["reason"]: sample.value
             for sample in family.samples

@@ -35,7 +35,7 @@ def port():
 
 @pytest.fixture
 async def target(port, metrics, readiness):
-    async with serving(port, metrics, readiness) as target:
+    async with serving(port, metrics, readiness) as (target, _):
         yield target
 
 

@@ -31,7 +31,6 @@ class Answer:
     body: bytes = b""
     chunks: list[bytes] = field(default_factory=list)
     head_after: float | None = None
-    body_after: float | None = None
     took: float = 0.0
 
     @property
@@ -140,8 +139,6 @@ async def _read(reader, answer, start, enough):
     answer.status = int(status.split()[1])
     answer.headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
     async for chunk in _body(reader, answer):
-        if answer.body_after is None:
-            answer.body_after = time.monotonic() - start
         answer.body += chunk
         answer.chunks.append(chunk)
         if enough and enough(answer):
