@@ -3,6 +3,10 @@
 httptools is strict about framing, but it bounds nothing: heads and trailers may be endless, in size
 and in time, and two `Host` headers pass. What is refused here never reaches the application; it is
 answered in OpenAI's error form, after which the connection is closed.
+
+An offer to upgrade, as Java's own client makes it with every first request (h2c), is ignored, as
+RFC 9110 section 7.8 allows. httptools takes what follows such a head for the other protocol and
+drops the body, so another parser reads on from there.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -28,6 +32,8 @@ HEAD_TIMEOUT: Final = 10.0
 
 BODY_TIMEOUT: Final = 120.0
 """Seconds from the end of the head to the end of the body, while the application reads."""
+
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 
 class _Refusal(NamedTuple):
@@ -56,6 +62,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._silent_bytes = 0
         """What came since the last whole head or piece of a body: the parser holds it."""
+        self._in_framing = False
+        """Whether what is parsed is what `_ignore_offer` repeats of a head."""
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
@@ -72,9 +80,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Parse, until the parser holds too much."""
         if self.transport.is_closing():
             return
+        self._unset_keepalive_if_required()
         self._silent_bytes += len(data)
-        super().data_received(data)
-        if self.transport.is_closing():
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = self._parse(rest)
+        except httptools.HttpParserError:
+            self._refuse(self._refusal)
             return
         if self._silent_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
@@ -83,9 +96,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Start the clock of the head."""
+        if self._in_framing:
+            return
         super().on_message_begin()
         self._in_head = True
         self._wait(self.head_timeout, self._head_is_late)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the URL."""
+        if not self._in_framing:
+            super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header up to the limit; leave trailers, which uvicorn would add to the headers."""
@@ -96,6 +116,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Check the head as a whole before the application sees it."""
+        if self._in_framing:
+            return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > MAX_HEAD_BYTES:
             self._stop_parsing(_TOO_LARGE)
@@ -117,13 +139,34 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Stop the clock: the rest is up to the application."""
+        if self._awaits_body_after_offer:
+            return
         self._stop_waiting()
         self._silent_bytes = 0
         super().on_message_complete()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  # ours says more than uvicorn's
-        """Answer what the parser, or one of the checks above, stopped at."""
-        self._refuse(self._refusal)
+    def _parse(self, data: memoryview) -> memoryview:
+        """Parse, up to an offer to upgrade, and return what is left."""
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._ignore_offer()
+            return data[offer.args[0] :]
+        return data[:0]
+
+    def _ignore_offer(self) -> None:
+        """Have a parser that expects the body, if one is due, as the head has framed it."""
+        if not self._awaits_body_after_offer:
+            return
+        self.parser = httptools.HttpRequestParser(self)
+        framing = (header for header in self.headers if header[0] in _FRAMING)
+        self._in_framing = True
+        self.parser.feed_data(b"POST / HTTP/1.1\r\n" + _lines(framing) + b"\r\n")
+        self._in_framing = False
+
+    @property
+    def _awaits_body_after_offer(self) -> bool:
+        return self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers)
 
     def _stop_parsing(self, refusal: _Refusal) -> None:
         self._refusal = refusal
@@ -180,5 +223,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        return STATUS_LINE[refusal.status] + lines + b"\r\n" + body
+        return STATUS_LINE[refusal.status] + _lines(headers) + b"\r\n" + body
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -97,6 +97,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keepalive_interval: Annotated[
         Seconds, _about("Silence after which an SSE stream carries a comment.")
     ] = 15.0
+    early_head_after: Annotated[
+        Delay,
+        _about(
+            "Wait for the provider after which an SSE stream gets its head, at the price of its "
+            "true status. 0: never."
+        ),
+    ] = 0.0
     retries: Annotated[
         Flag, _about("Whether calls that the provider cannot have charged for are tried again.")
     ] = True

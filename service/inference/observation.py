@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Self
 
 import structlog
 
@@ -12,9 +13,12 @@ from service.errors import Reason, ServiceError
 from service.observability.metrics import CANCELLED, OK, Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from service.call import Call
+
+_NO_DETAILS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _log = structlog.get_logger("service.call")
 
@@ -55,7 +59,7 @@ class Observation:
         _traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, ServiceError):
-            self._end(error.reason, **error.metadata)
+            self._end(error.reason, error.metadata)
         elif error is None or (isinstance(error, GeneratorExit) and self._completed):
             self._end(OK)
         elif isinstance(error, (asyncio.CancelledError, GeneratorExit)):
@@ -65,21 +69,21 @@ class Observation:
             self._end(Reason.INTERNAL)
             raise ServiceError.internal() from error
 
-    def _end(self, reason: str, **details: str) -> None:
+    def _end(self, reason: str, details: Mapping[str, str] = _NO_DETAILS) -> None:
         seconds = self._elapsed()
         self._metrics.call_ended(self._method, self._call.protocol, reason, seconds)
-        _log.info(
-            "call",
-            method=self._method,
-            protocol=self._call.protocol,
-            request_id=self._call.request_id,
-            trace_id=self._call.trace_id,
-            model=self._model,
-            reason=reason,
-            seconds=round(seconds, 4),
-            first_token_seconds=self._first_token and round(self._first_token, 4),
-            **details,
-        )
+        ours = {
+            "method": self._method,
+            "protocol": self._call.protocol,
+            "request_id": self._call.request_id,
+            "trace_id": self._call.trace_id,
+            "model": self._model,
+            "reason": reason,
+            "seconds": round(seconds, 4),
+            "first_token_seconds": self._first_token and round(self._first_token, 4),
+        }
+        # What an error tells may have the name of what every line tells, `model` for example.
+        _log.info("call", **{**details, **ours})
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._began

@@ -5,18 +5,22 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
+import orjson
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from service.openai_http.chat import ChatCompletions
 from service.openai_http.exchange import Exchange
 from service.openai_http.middleware import ErrorBoundary, Observation
 from service.openai_http.models import Models
+from service.openai_http.openapi import document
+from service.openai_http.writer import Silence
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from service.inference.api import InferenceApi
@@ -44,7 +48,7 @@ def build_app(
 
     Args:
         api: The port; the only thing of the core that this door knows.
-        settings: Limits, the keep-alive interval and the web origins that may call.
+        settings: Limits, how silence is filled and the web origins that may call.
         metrics: Where refusals before the port are counted.
         readiness: A process that is stopping asks its clients to connect elsewhere.
     """
@@ -69,19 +73,20 @@ class Routes:
         chat = ChatCompletions(
             api,
             max_body_bytes=settings.max_body_bytes,
-            keepalive_interval=settings.keepalive_interval,
+            silence=Silence(settings.keepalive_interval, settings.early_head_after),
         )
         models = Models(api)
-        self._router = Router(
-            [
-                _LoggedRoute("/v1/chat/completions", chat, methods=["POST"]),
-                _LoggedRoute("/v1/models", models.list_all, methods=["GET"]),
-                _LoggedRoute("/v1/models/{model_id:path}", models.get, methods=["GET"]),
-                _LoggedRoute("/health", _health, methods=["GET"]),
-                _LoggedRoute("/", _About().get, methods=["GET"]),
-            ],
-            redirect_slashes=False,
-        )
+        description = _Description()
+        routes = [
+            _LoggedRoute("/v1/chat/completions", chat, methods=["POST"]),
+            _LoggedRoute("/v1/models", models.list_all, methods=["GET"]),
+            _LoggedRoute("/v1/models/{model_id:path}", models.get, methods=["GET"]),
+            _LoggedRoute("/health", _health, methods=["GET"]),
+            _LoggedRoute("/", _About().get, methods=["GET"]),
+            _LoggedRoute("/openapi.json", description.get, methods=["GET"]),
+        ]
+        description.write(route.path for route in routes)
+        self._router = Router(routes, redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request.
@@ -118,8 +123,19 @@ class _About:
                 "chat": "/v1/chat/completions",
                 "models": "/v1/models",
                 "health": "/health",
+                "openapi": "/openapi.json",
             },
         }
 
     async def get(self, _: Request) -> Response:
         return JSONResponse(self._answer)
+
+
+class _Description:
+    """`GET /openapi.json`: written once, when all routes are known."""
+
+    def write(self, paths: Iterable[str]) -> None:
+        self._answer = orjson.dumps(document(paths, version(_DISTRIBUTION)))
+
+    async def get(self, _: Request) -> Response:
+        return Response(self._answer, media_type="application/json")

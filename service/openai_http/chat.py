@@ -14,7 +14,7 @@ from service.openai_http.disconnect import WhileConnected
 from service.openai_http.encode import chat_completion
 from service.openai_http.exchange import Exchange
 from service.openai_http.sse import ChunkWriter
-from service.openai_http.stream import STREAM_HEADERS, open_stream, relay
+from service.openai_http.stream import STREAM_HEADERS, Relay
 from service.openai_http.writer import StreamWriter
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from service.inference.api import InferenceApi
     from service.openai_http.answer import Headers
     from service.openai_http.decode import ChatRequest
+    from service.openai_http.writer import Silence
 
 
 class ChatCompletions:
@@ -32,15 +33,13 @@ class ChatCompletions:
     Args:
         api: The port.
         max_body_bytes: The largest body.
-        keepalive_interval: Seconds of silence after which a stream carries a comment.
+        silence: How much of it a stream may show.
     """
 
-    def __init__(
-        self, api: InferenceApi, *, max_body_bytes: int, keepalive_interval: float
-    ) -> None:
+    def __init__(self, api: InferenceApi, *, max_body_bytes: int, silence: Silence) -> None:
         self._api = api
         self._max_body_bytes = max_body_bytes
-        self._keepalive_interval = keepalive_interval
+        self._silence = silence
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -72,21 +71,21 @@ class ChatCompletions:
     async def _stream(
         self, request: ChatRequest, call: Call, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        exchange = Exchange.of(scope)
         message = pb.StreamChatCompletionRequest(spec=request.spec)
-        async with (
-            WhileConnected(receive),
-            aclosing(self._api.stream_chat_completion(message, call)) as events,
-        ):
-            started = await open_stream(events)
-            exchange.model = started.model
-            headers = [*STREAM_HEADERS, *_differences(request, started)]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+        early = [*STREAM_HEADERS, *difference_headers("", "", request.ignored)]
+
+        def begin(started: pb.StreamChatCompletionResponse.Started) -> tuple[Headers, ChunkWriter]:
             chunks = ChunkWriter(
                 started, request.shown_model(started.model), include_usage=request.include_usage
             )
-            async with StreamWriter(send, self._keepalive_interval) as out:
-                await relay(events, chunks, out, exchange)
+            return [*STREAM_HEADERS, *_differences(request, started)], chunks
+
+        async with (
+            WhileConnected(receive),
+            aclosing(self._api.stream_chat_completion(message, call)) as events,
+            StreamWriter(send, self._silence, early) as out,
+        ):
+            await Relay(events, out, Exchange.of(scope)).run(begin)
         await send({"type": "http.response.body", "body": out.take(), "more_body": False})
 
 

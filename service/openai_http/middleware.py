@@ -45,11 +45,12 @@ class Observation:
 
         async def observe(message: Message) -> None:
             if message["type"] == "http.response.start":
-                exchange.status = message["status"]
                 message["headers"] = [*message["headers"], *self._headers(exchange)]
+                await send(message)
+                exchange.status = message["status"]  # known to be out, whoever cancelled its sender
             else:
                 exchange.sent += len(message.get("body", b""))
-            await send(message)
+                await send(message)
 
         try:
             await self._app(scope, receive, observe)
@@ -93,7 +94,6 @@ class ErrorBoundary:
         except Exception:  # noqa: BLE001  # the last boundary: the log learns all, the caller nothing
             _log.exception("request failed", request_id=exchange.request_id)
             error = ServiceError.internal()
-            exchange.reached_service = True
         else:
             return
         await self._answer(error, extra, exchange, send)

@@ -32,36 +32,36 @@ if TYPE_CHECKING:
 _INT32: Final = (1 << 31) - 1
 _INT64: Final = (1 << 63) - 1
 
-_DECIMALS: Final[tuple[tuple[str, Number, Number], ...]] = (
+DECIMALS: Final[tuple[tuple[str, Number, Number], ...]] = (
     ("temperature", 0, 2),
     ("top_p", 0, 1),
     ("presence_penalty", -2, 2),
     ("frequency_penalty", -2, 2),
 )
-_INTEGERS: Final[tuple[tuple[str, Number, Number], ...]] = (
+INTEGERS: Final[tuple[tuple[str, Number, Number], ...]] = (
     ("max_tokens", 1, _INT32),
     ("max_completion_tokens", 1, _INT32),
     ("seed", -_INT64 - 1, _INT64),
     ("n", 1, 128),
     ("top_logprobs", 0, 20),
 )
-_WORDS: Final = (
+WORDS: Final = (
     ("reasoning_effort", ("none", "minimal", "low", "medium", "high", "xhigh", "max")),
     ("service_tier", ("auto", "default", "flex", "scale", "priority", "fast")),
     ("verbosity", ("low", "medium", "high")),
 )
-_SEARCH_SIZES: Final = ("low", "medium", "high")
+SEARCH_SIZES: Final = ("low", "medium", "high")
 _FORMATS: Final = ("text", "json_object", "json_schema")
 _CHOICES: Final = ("none", "auto", "required")
 _MODALITIES: Final = ("text", "audio")
 
 STOPS_LIMIT: Final = 4
 STOP_LIMIT: Final = 256
-_IDENTIFIER_LIMIT: Final = 64
-_METADATA_LIMIT: Final = 16
-_METADATA_KEY_LIMIT: Final = 64
-_METADATA_VALUE_LIMIT: Final = 512
-_BIAS_LIMIT: Final = 100
+IDENTIFIER_LIMIT: Final = 64
+METADATA_LIMIT: Final = 16
+METADATA_KEY_LIMIT: Final = 64
+METADATA_VALUE_LIMIT: Final = 512
+BIAS_LIMIT: Final = 100
 
 _NEUTRAL: Final[dict[str, tuple[object, ...]]] = {
     "logit_bias": ({},),
@@ -89,11 +89,11 @@ def check_parameters(body: ChatBody) -> None:
     Raises:
         ServiceError: `INVALID_FIELD` or `UNSUPPORTED_PARAMETER`.
     """
-    for name, low, high in _DECIMALS:
+    for name, low, high in DECIMALS:
         _check_number(name, "decimal", getattr(body, name), low, high)
-    for name, low, high in _INTEGERS:
+    for name, low, high in INTEGERS:
         _check_number(name, "integer", getattr(body, name), low, high)
-    for name, words in _WORDS:
+    for name, words in WORDS:
         _check_word(name, getattr(body, name), words)
     _check_stop(body)
     _check_maps(body)
@@ -157,18 +157,18 @@ def _check_stop_text(path: str, text: str) -> None:
 
 
 def _check_maps(body: ChatBody) -> None:
-    _check_length("safety_identifier", body.safety_identifier, _IDENTIFIER_LIMIT)
+    _check_length("safety_identifier", body.safety_identifier, IDENTIFIER_LIMIT)
     metadata = body.metadata or {}
-    if len(metadata) > _METADATA_LIMIT:
-        raise object_too_large("metadata", _METADATA_LIMIT, len(metadata))
+    if len(metadata) > METADATA_LIMIT:
+        raise object_too_large("metadata", METADATA_LIMIT, len(metadata))
     for key, value in metadata.items():
-        _check_length("metadata", key, _METADATA_KEY_LIMIT)
-        _check_length("metadata", value, _METADATA_VALUE_LIMIT)
+        _check_length("metadata", key, METADATA_KEY_LIMIT)
+        _check_length("metadata", value, METADATA_VALUE_LIMIT)
     for bias in (body.logit_bias or {}).values():
-        _check_number("logit_bias", "decimal", bias, -_BIAS_LIMIT, _BIAS_LIMIT)
+        _check_number("logit_bias", "decimal", bias, -BIAS_LIMIT, BIAS_LIMIT)
     if body.web_search_options is not None:
         size = body.web_search_options.search_context_size
-        _check_word("web_search_options.search_context_size", size, _SEARCH_SIZES)
+        _check_word("web_search_options.search_context_size", size, SEARCH_SIZES)
 
 
 def _check_stream_options(body: ChatBody) -> None:

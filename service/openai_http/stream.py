@@ -1,28 +1,30 @@
 """Relays the events of the port as server-sent events.
 
 The head of the answer is held until the first event came, so that a call that fails before it is a
-true HTTP error. A call that fails later ends with one event that holds the error object: without it
-the SDKs would take half an answer for a whole one.
+true HTTP error; only an operator's wish sends it earlier. A call that fails after the head ends with
+one event that holds the error object: without it the SDKs would take half an answer for a whole one.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
 
-from service.errors import Reason, ServiceError
+from service.errors import ServiceError
 from service.openai_http.eager import EagerReader
 from service.openai_http.sse import error_frame
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
 
     from onemin.inference.v1 import inference_service_pb2 as pb
     from service.openai_http.answer import Headers
     from service.openai_http.exchange import Exchange
     from service.openai_http.sse import ChunkWriter
     from service.openai_http.writer import StreamWriter
+
+    Started: TypeAlias = pb.StreamChatCompletionResponse.Started
 
 _log = structlog.get_logger(__name__)
 
@@ -35,52 +37,72 @@ STREAM_HEADERS: Final[Headers] = [
 """Of every stream."""
 
 
-async def open_stream(
-    events: AsyncGenerator[pb.StreamChatCompletionResponse],
-) -> pb.StreamChatCompletionResponse.Started:
-    """Return the first event.
+class Relay:
+    """One stream on its way: the events of the port become the head and the body of the answer.
 
-    Raises:
-        ServiceError: The provider did not accept the request.
+    Args:
+        events: Where it comes from; the caller closes it.
+        out: Where it goes.
+        exchange: What the log line is told.
     """
-    async for event in events:
-        if event.HasField("started"):
-            return event.started
-        break
-    raise RuntimeError("the stream did not begin with `started`")
 
+    def __init__(
+        self,
+        events: AsyncGenerator[pb.StreamChatCompletionResponse],
+        out: StreamWriter,
+        exchange: Exchange,
+    ) -> None:
+        self._events = events
+        self._out = out
+        self._exchange = exchange
 
-async def relay(
-    events: AsyncGenerator[pb.StreamChatCompletionResponse],
-    chunks: ChunkWriter,
-    out: StreamWriter,
-    exchange: Exchange,
-) -> None:
-    """Write all that follows the first event, after the head; the last bytes stay in `out`."""
-    await out.add(chunks.opening())
-    try:
-        completed = await _relay_deltas(events, chunks, out)
-    except ServiceError as error:
-        exchange.reason = error.reason
-        await out.add(error_frame(error))
-    except Exception:  # noqa: BLE001  # a bug must not look like an answer that is whole
-        _log.exception("stream failed", request_id=exchange.request_id)
-        exchange.reason = Reason.INTERNAL
-        await out.add(error_frame(ServiceError.internal()))
-    else:
-        await out.add(chunks.ending(completed))
+    async def run(self, begin: Callable[[Started], tuple[Headers, ChunkWriter]]) -> None:
+        """Write the whole answer; its last bytes stay in the writer.
 
+        Args:
+            begin: Says what the answer begins with, and what writes it.
 
-async def _relay_deltas(
-    events: AsyncGenerator[pb.StreamChatCompletionResponse], chunks: ChunkWriter, out: StreamWriter
-) -> pb.StreamChatCompletionResponse.Completed:
-    completed: pb.StreamChatCompletionResponse.Completed | None = None
-    reader = EagerReader(events, out.flush)
-    while (event := await reader) is not None:
-        if event.HasField("delta"):
-            await out.add(chunks.delta(event.delta.text))
-        elif event.HasField("completed"):
-            completed = event.completed
-    if completed is None:
-        raise RuntimeError("the stream ended without `completed`")
-    return completed
+        Raises:
+            ServiceError: The call failed while the head was not out.
+        """
+        try:
+            ending = await self._answer(begin)
+        except Exception as error:
+            if not self._out.begun:
+                raise
+            ending = self._failure(error)
+        await self._out.add(ending)
+
+    async def _answer(self, begin: Callable[[Started], tuple[Headers, ChunkWriter]]) -> bytes:
+        started = await self._open()
+        self._exchange.model = started.model
+        headers, chunks = begin(started)
+        await self._out.begin(headers)
+        await self._out.add(chunks.opening())
+        return chunks.ending(await self._deltas(chunks))
+
+    async def _open(self) -> Started:
+        async for event in self._events:
+            if event.HasField("started"):
+                return event.started
+            break
+        raise RuntimeError("the stream did not begin with `started`")
+
+    async def _deltas(self, chunks: ChunkWriter) -> pb.StreamChatCompletionResponse.Completed:
+        completed: pb.StreamChatCompletionResponse.Completed | None = None
+        reader = EagerReader(self._events, self._out.flush)
+        while (event := await reader) is not None:
+            if event.HasField("delta"):
+                await self._out.add(chunks.delta(event.delta.text))
+            elif event.HasField("completed"):
+                completed = event.completed
+        if completed is None:
+            raise RuntimeError("the stream ended without `completed`")
+        return completed
+
+    def _failure(self, error: Exception) -> bytes:
+        if not isinstance(error, ServiceError):  # a bug must not look like an answer that is whole
+            _log.error("stream failed", request_id=self._exchange.request_id, exc_info=error)
+            error = ServiceError.internal()
+        self._exchange.reason = error.reason
+        return error_frame(error)

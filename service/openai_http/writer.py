@@ -1,8 +1,9 @@
-"""Writes the body of a stream, and comments into its silences."""
+"""Writes a streamed answer: its head, its events, and comments into its silences."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from service.openai_http.sse import KEEP_ALIVE
@@ -12,24 +13,61 @@ if TYPE_CHECKING:
 
     from starlette.types import Send
 
+    from service.openai_http.answer import Headers
+
 PENDING_LIMIT: Final = 64
 """Events that are written at once, even if the source never has to wait."""
 
 
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """What a client is spared, in seconds.
+
+    Attributes:
+        interval: Silence of a body after which it carries a comment.
+        early_head_after: Silence before the head after which it is sent, come what may; 0: never.
+    """
+
+    interval: float
+    early_head_after: float = 0.0
+
+
 class StreamWriter:
-    """An async context that writes whole events, and a comment after each `interval` of silence.
+    """An async context that writes a head, whole events, and a comment after each silence.
 
     One sleeping task for each stream, none for each event. While the client does not read, there
     is no silence to fill.
+
+    Args:
+        send: Of the ASGI server.
+        silence: When to fill it.
+        early: The headers of a head that is sent early.
     """
 
-    def __init__(self, send: Send, interval: float) -> None:
+    def __init__(self, send: Send, silence: Silence, early: Headers) -> None:
         self._send = send
-        self._interval = interval
+        self._interval = silence.interval
+        self._early_after = silence.early_head_after or None
+        self._early = early
+        self._head = asyncio.Lock()
+        self._begun = asyncio.Event()
         self._clock = asyncio.get_running_loop().time
         self._last = self._clock()
         self._pending: list[bytes] = []
         self._writing = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether the head is out, so that a failure can only be told in the body."""
+        return self._begun.is_set()
+
+    async def begin(self, headers: Headers) -> None:
+        """Send the head, unless it was sent early."""
+        async with self._head:
+            if not self.begun:
+                await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+                self._last = self._clock()
+                self._begun.set()
 
     async def add(self, event: bytes) -> None:
         """Take bytes that end with the end of an event, to be written with the next `flush`."""
@@ -71,6 +109,12 @@ class StreamWriter:
         self._last = self._clock()
 
     async def _beat(self) -> None:
+        try:
+            async with asyncio.timeout(self._early_after):
+                await self._begun.wait()
+        except TimeoutError:
+            await self.begin(self._early)
+            await self._write(KEEP_ALIVE)
         wait = self._interval
         while True:
             await asyncio.sleep(wait)

@@ -22,7 +22,7 @@ def server_credentials(settings: Settings) -> grpc.ServerCredentials | None:
     """
     if not settings.tls_cert:
         return None
-    files = _ServerFiles(settings)
+    files = ServerFiles(settings)
     return grpc.dynamic_ssl_server_credentials(
         files.read(),
         files.changed,  # type: ignore[arg-type]  # None is legal: "no change"
@@ -45,7 +45,7 @@ def channel_credentials(settings: Settings) -> grpc.ChannelCredentials | None:
     )
 
 
-class _ServerFiles:
+class ServerFiles:
     """Certificate, key and client authority of the door, and their state when they were read."""
 
     def __init__(self, settings: Settings) -> None:

@@ -9,19 +9,19 @@ import grpc.aio
 import structlog
 
 from onemin.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from service.errors import Reason, ServiceError
 from service.readiness import State
 from service.rpc.credentials import channel_credentials
 from service.rpc.metadata import metadata_from
 from service.rpc.server import MESSAGE_SLACK
 from service.rpc.servicer import SERVICE
-from service.rpc.status import foreign, rebuilt
+from service.rpc.status import UNREACHABLE, foreign, rebuilt
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from onemin.inference.v1 import inference_service_pb2 as pb
     from service.call import Call
-    from service.errors import ServiceError
     from service.readiness import Readiness
     from service.settings import Settings
 
@@ -29,6 +29,8 @@ RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 
 _log = structlog.get_logger("service.rpc")
+
+_RETRY_SECONDS: Final = 1.0
 
 # Without a retry policy: a generation that is made again is billed again.
 _SERVICE_CONFIG: Final = json.dumps(
@@ -43,18 +45,20 @@ class RemoteInference:
     """The service over a channel."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
         self._stub = InferenceServiceStub(channel)
 
     async def create_chat_completion(
         self, request: pb.CreateChatCompletionRequest, call: Call
     ) -> pb.CreateChatCompletionResponse:
         """See `InferenceApi`."""
-        return await _unary(self._stub.CreateChatCompletion, request, call)
+        return await self._unary(self._stub.CreateChatCompletion, request, call)
 
     async def stream_chat_completion(
         self, request: pb.StreamChatCompletionRequest, call: Call
     ) -> AsyncGenerator[pb.StreamChatCompletionResponse]:
         """See `InferenceApi`."""
+        self._check()
         rpc = self._stub.StreamChatCompletion(
             request, timeout=call.remaining(), metadata=metadata_from(call)
         )
@@ -68,17 +72,39 @@ class RemoteInference:
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
         """See `InferenceApi`."""
-        return await _unary(self._stub.ListModels, request, call)
+        return await self._unary(self._stub.ListModels, request, call)
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         """See `InferenceApi`."""
-        return await _unary(self._stub.GetModel, request, call)
+        return await self._unary(self._stub.GetModel, request, call)
 
     async def count_tokens(
         self, request: pb.CountTokensRequest, call: Call
     ) -> pb.CountTokensResponse:
         """See `InferenceApi`."""
-        return await _unary(self._stub.CountTokens, request, call)
+        return await self._unary(self._stub.CountTokens, request, call)
+
+    async def _unary(
+        self,
+        method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT],
+        request: RequestT,
+        call: Call,
+    ) -> ResponseT:
+        self._check()
+        try:
+            return await method(request, timeout=call.remaining(), metadata=metadata_from(call))
+        except grpc.aio.AioRpcError as error:
+            raise _failure(error, call) from None
+
+    def _check(self) -> None:
+        """Refuse what the library would refuse as well: here it is known that nothing was sent.
+
+        Raises:
+            ServiceError: `UPSTREAM_UNAVAILABLE`, with the hint that a retry is safe.
+        """
+        state = self._channel.get_state(try_to_connect=True)
+        if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            raise ServiceError(Reason.UPSTREAM_UNAVAILABLE, UNREACHABLE, retry_after=_RETRY_SECONDS)
 
 
 def open_channel(settings: Settings) -> grpc.aio.Channel:
@@ -107,15 +133,6 @@ async def watch_health(channel: grpc.aio.Channel, readiness: Readiness) -> None:
         is_ready = state is grpc.ChannelConnectivity.READY
         readiness.move_to(State.READY if is_ready else State.STARTING)
         await channel.wait_for_state_change(state)
-
-
-async def _unary(
-    method: grpc.aio.UnaryUnaryMultiCallable[RequestT, ResponseT], request: RequestT, call: Call
-) -> ResponseT:
-    try:
-        return await method(request, timeout=call.remaining(), metadata=metadata_from(call))
-    except grpc.aio.AioRpcError as error:
-        raise _failure(error, call) from None
 
 
 def _failure(error: grpc.aio.AioRpcError, call: Call) -> ServiceError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MESSAGE_SLACK: Final = 1 << 20
 """Bytes by which the library's limit is above ours, so that our own answer comes first."""
 
+STREAMS_SLACK: Final = 1024
+"""Calls of one connection beyond those that are served at once."""
+
 
 class GrpcServer:
     """The gRPC door; made and used within one running event loop.
@@ -33,6 +37,7 @@ class GrpcServer:
     def __init__(
         self, api: InferenceApi, settings: Settings, metrics: Metrics, readiness: Readiness
     ) -> None:
+        logging.getLogger("grpc._cython.cygrpc").addFilter(_shows_no_metadata)
         self._settings = settings
         self._server = grpc.aio.server(options=server_options(settings))
         handlers = Servicer(api, metrics).handlers()
@@ -82,6 +87,9 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         # The default of 4 MiB refuses long conversations.
         ("grpc.max_receive_message_length", message_limit),
         ("grpc.max_send_message_length", message_limit),
+        # Without a limit one connection could open calls without end and send nothing more. Calls
+        # over the limit wait in the client, so it is above ours, which refuses with a reason.
+        ("grpc.max_concurrent_streams", settings.max_in_flight + STREAMS_SLACK),
         # The default of 300 s answers the pings of ordinary clients with GOAWAY too_many_pings
         # (https://github.com/grpc/grpc/issues/33661).
         ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
@@ -91,6 +99,11 @@ def server_options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.max_connection_age_ms", round(settings.connection_age * 1000)),
         ("grpc.max_connection_age_grace_ms", round(settings.connection_age_grace * 1000)),
     ]
+
+
+def _shows_no_metadata(record: logging.LogRecord) -> bool:
+    """Drop the records in which the library shows a value that is no UTF-8: it may be a key."""
+    return not str(record.msg).startswith("Invalid encoding on")
 
 
 def _probe(host: str, port: int) -> None:

@@ -7,7 +7,7 @@ request; the library would answer UNKNOWN with the text of the exception.
 from __future__ import annotations
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 import grpc.aio
 import structlog
@@ -16,11 +16,14 @@ from google.protobuf.message import DecodeError, Message
 from onemin.inference.v1 import inference_service_pb2 as pb
 from service.call import Call, Protocol
 from service.errors import Reason, ServiceError
+from service.rpc.field_count import has_more_fields
 from service.rpc.metadata import call_from, initial_metadata, request_id_in
 from service.rpc.status import to_grpc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from google.protobuf.descriptor import Descriptor
 
     from service.inference.api import InferenceApi
     from service.observability.metrics import Metrics
@@ -33,6 +36,12 @@ ResultT = TypeVar("ResultT")
 
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
 """The full name of the service."""
+
+FIELDS_LIMIT: Final = 32_768
+"""Fields of one request, nested ones included: twice what 2048 messages need."""
+
+_COUNTED_BYTES: Final = 64 << 10
+"""Smaller requests are parsed at once: they cannot hold enough fields to take long."""
 
 _log = structlog.get_logger("service.rpc")
 
@@ -110,8 +119,9 @@ class Servicer:
             metadata = context.invocation_metadata() or ()
             call = call_from(metadata, request_id, context.time_remaining())
             return _decode(request_type, body), call
-        except ServiceError as refusal:
-            self._metrics.refused.labels(Protocol.GRPC, refusal.reason).inc()
+        except Exception as error:
+            reason = error.reason if isinstance(error, ServiceError) else Reason.INTERNAL
+            self._metrics.refused.labels(Protocol.GRPC, reason).inc()
             raise
 
 
@@ -139,7 +149,19 @@ def _guarded(
 
 def _decode(request_type: type[RequestT], body: bytes) -> RequestT:
     try:
+        if len(body) > _COUNTED_BYTES:
+            _refuse_flood(request_type, body)
         return request_type.FromString(body)
     except DecodeError:
         name = request_type.DESCRIPTOR.name
         raise ServiceError(Reason.INVALID_FIELD, f"The request is not a {name}.") from None
+
+
+def _refuse_flood(request_type: type[Message], body: bytes) -> None:
+    descriptor = cast("Descriptor", request_type.DESCRIPTOR)  # the stubs name two classes of it
+    if has_more_fields(body, descriptor, FIELDS_LIMIT):
+        raise ServiceError(
+            Reason.PAYLOAD_TOO_LARGE,
+            f"The request has more than {FIELDS_LIMIT} fields.",
+            metadata={"limit": str(FIELDS_LIMIT)},
+        )

@@ -38,8 +38,11 @@ _VIOLATIONS: Final = 16
 _RETRY_SECONDS: Final = 86400.0
 _NANOS: Final = 1_000_000_000
 
+UNREACHABLE: Final = "The inference service cannot be reached."
+"""What a caller learns when the far side of a channel is gone."""
+
 _BUG: Final = (Reason.INTERNAL, ServiceError.internal().message)
-_LOST: Final = (Reason.UPSTREAM_UNAVAILABLE, "The inference service cannot be reached.")
+_LOST: Final = (Reason.UPSTREAM_UNAVAILABLE, UNREACHABLE)
 _LATE: Final = (Reason.DEADLINE_EXCEEDED, "The deadline of the call has passed.")
 
 _FOREIGN: Final[Mapping[grpc.StatusCode, tuple[Reason, str]]] = MappingProxyType(

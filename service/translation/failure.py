@@ -163,5 +163,5 @@ def _model_not_found(model: str, metadata: dict[str, str]) -> ServiceError:
 def _retry_after(error: UpstreamRefused, reason: Reason) -> float | None:
     if reason is Reason.RATE_LIMITED:
         return error.retry_after
-    passing = error.is_json and error.status in (500, 503)
-    return RETRY_SECONDS if reason is Reason.UPSTREAM_UNAVAILABLE and passing else None
+    passes = reason is Reason.UPSTREAM_UNAVAILABLE and error.failed_before_it_began
+    return RETRY_SECONDS if passes else None

@@ -15,6 +15,12 @@ are the provider's own and may hold addresses and names: they go into logs, neve
 
 from __future__ import annotations
 
+from typing import Final
+
+_TOO_MANY_REQUESTS: Final = 429
+_BEFORE_IT_BEGAN: Final = (500, 503)
+_VENDOR_FAILED: Final = "EXTERNAL_API_RESPONSE_WITH_ERROR"
+
 
 class UpstreamError(Exception):
     """The provider did not give a whole answer."""
@@ -56,6 +62,18 @@ class UpstreamRefused(UpstreamError):
         self.inner_status = inner_status
         self.retry_after = retry_after
         self.is_json = is_json
+
+    @property
+    def failed_before_it_began(self) -> bool:
+        """Whether nothing can have been generated, and the cause is one that passes.
+
+        The provider's own 500 and 503 are such, and its 400 that says that the model's vendor was
+        busy or down.
+        """
+        if self.code == _VENDOR_FAILED:
+            inner = self.inner_status or 0
+            return inner == _TOO_MANY_REQUESTS or inner >= min(_BEFORE_IT_BEGAN)
+        return self.is_json and self.status in _BEFORE_IT_BEGAN
 
 
 class UpstreamUnavailable(UpstreamError):

@@ -24,7 +24,7 @@ from service.upstream.sse import BOM, EventTooLarge, SseDecoder, SseEvent
 from service.upstream.untrusted import parsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from service.upstream.untrusted import JsonObject
 
@@ -70,20 +70,16 @@ class SseChatDecoder:
 
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
         """Yield the events that `chunk` completes."""
-        return self._read(lambda: self._sse.feed(chunk))
+        try:
+            events = self._sse.feed(chunk)
+        except EventTooLarge as error:
+            yield from _chat_events(error.before)
+            raise UpstreamMalformed(str(error)) from None
+        yield from _chat_events(events)
 
     def close(self) -> Iterator[ChatEvent]:
         """Yield the last event, where no blank line ended it."""
-        return self._read(self._sse.close)
-
-    def _read(self, decode: Callable[[], list[SseEvent]]) -> Iterator[ChatEvent]:
-        try:
-            events = decode()
-        except EventTooLarge:
-            raise UpstreamMalformed("an event is larger than it may be") from None
-        for event in events:
-            if (read := chat_event(event)) is not None:
-                yield read
+        return _chat_events(self._sse.close())
 
 
 class RawTextDecoder:
@@ -111,6 +107,12 @@ class RawTextDecoder:
             raise UpstreamMalformed("the text is not UTF-8") from None
         if text:
             yield ContentEvent(text)
+
+
+def _chat_events(events: list[SseEvent]) -> Iterator[ChatEvent]:
+    for event in events:
+        if (read := chat_event(event)) is not None:
+            yield read
 
 
 def chat_event(event: SseEvent) -> ChatEvent | None:

@@ -80,8 +80,13 @@ def _refuse_error_object(result: object) -> None:
 
 
 def _first_text(places: list[object]) -> str | None:
-    texts = [text for place in places if (text := _text(place)) is not None]
-    return next((text for text in texts if text), "" if texts else None)
+    first = None
+    for place in places:
+        text = _text(place)
+        if text:
+            return text
+        first = text if first is None else first
+    return first
 
 
 def _text(value: object) -> str | None:
@@ -91,7 +96,9 @@ def _text(value: object) -> str | None:
         # Objects beside the strings are citations of a web search.
         parts = [part for part in value if isinstance(part, str)]
         return "".join(parts) if parts else None
-    found = (as_object(value).get(key) for key in (*_TEXT_KEYS, "message"))
+    if not isinstance(value, dict):
+        return None
+    found = (value.get(key) for key in (*_TEXT_KEYS, "message"))
     return next((text for text in found if isinstance(text, str)), None)
 
 

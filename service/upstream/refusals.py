@@ -62,11 +62,12 @@ def refusal_of_object(
     if retry_after is None:
         retry_after = _wait_in_body(value, inner, message)
     code = first_text(value.get("errorCode"), inner.get("code"), value.get("code"))
+    vendor = _vendor_answer(value.get("details") or inner.get("details"))
     return UpstreamRefused(
         status=status,
         code=code[:_CODE_LIMIT],
-        message=message[:_MESSAGE_LIMIT],
-        inner_status=_inner_status(value.get("details") or inner.get("details")),
+        message=f"{message} {_vendor_words(vendor)}".strip()[:_MESSAGE_LIMIT],
+        inner_status=_vendor_status(vendor),
         retry_after=retry_after,
     )
 
@@ -76,13 +77,25 @@ def is_error(value: JsonObject) -> bool:
     return bool(value.get("errorCode") or value.get("error")) or value.get("success") is False
 
 
-def _inner_status(details: object) -> int | None:
+def _vendor_answer(details: object) -> JsonObject:
+    """Return what the model's vendor answered to the provider, as `details` has it."""
     if isinstance(details, str):
         details = parsed(details)
-    status = as_object(as_object(details).get("response")).get("status")
+    return as_object(as_object(details).get("response"))
+
+
+def _vendor_status(answer: JsonObject) -> int | None:
+    status = answer.get("status")
     if isinstance(status, int) and 100 <= status <= 599:  # noqa: PLR2004  # any HTTP status
         return status
     return None
+
+
+def _vendor_words(answer: JsonObject) -> str:
+    """Return the vendor's code and text: the provider's own says "busy" whatever the cause."""
+    data = as_object(answer.get("data"))
+    error = as_object(data.get("error")) or data
+    return f"{first_text(error.get('code'))} {first_text(error.get('message'))}".strip()
 
 
 def _wait_in_header(value: str | None, now: float) -> float | None:

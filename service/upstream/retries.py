@@ -20,8 +20,6 @@ better than we do whether to wait, and a waiting call takes the place of another
 _TRIES: Final = {"connect": 2, "rate_limited": 2, "server_error": 1}
 _BACK_OFF: Final = {"connect": 0.1, "rate_limited": 0.1, "server_error": 1.0}
 _TOO_MANY_REQUESTS: Final = 429
-_BEFORE_IT_BEGAN: Final = (500, 503)
-_VENDOR_FAILED: Final = "EXTERNAL_API_RESPONSE_WITH_ERROR"
 
 
 class Retries:
@@ -60,13 +58,4 @@ def _cause(error: UpstreamError) -> str | None:
         return None
     if error.status == _TOO_MANY_REQUESTS:
         return None if error.retry_after is None else "rate_limited"
-    if error.is_json and error.status in _BEFORE_IT_BEGAN:
-        return "server_error"
-    return "server_error" if _vendor_failed(error) else None
-
-
-def _vendor_failed(error: UpstreamRefused) -> bool:
-    """Tell whether 1min.ai's own 400 says that the model's vendor was busy or down."""
-    inner = error.inner_status or 0
-    busy = inner == _TOO_MANY_REQUESTS or inner >= min(_BEFORE_IT_BEGAN)
-    return error.code == _VENDOR_FAILED and busy
+    return "server_error" if error.failed_before_it_began else None

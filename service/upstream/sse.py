@@ -30,10 +30,6 @@ from typing import Final
 BOM: Final = b"\xef\xbb\xbf"
 
 
-class EventTooLarge(Exception):
-    """An event is larger than it may be; the decoder is of no use any more."""
-
-
 @dataclass(frozen=True, slots=True)
 class SseEvent:
     """One event.
@@ -46,6 +42,18 @@ class SseEvent:
 
     name: str
     data: str
+
+
+class EventTooLarge(Exception):
+    """An event is larger than it may be; the decoder is of no use any more.
+
+    Attributes:
+        before: The events that the same chunk completed before it.
+    """
+
+    def __init__(self, before: list[SseEvent]) -> None:
+        super().__init__("an event is larger than it may be")
+        self.before = before
 
 
 class SseDecoder:
@@ -63,62 +71,48 @@ class SseDecoder:
         self._size = 0
         self._after_cr = False
         self._at_start = True
-        self._too_large = False
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """Return the events that `chunk` completes.
 
         Raises:
-            EventTooLarge: By this call, or by the next one if there are events to return first.
+            EventTooLarge: It makes an event larger than it may be.
         """
-        events: list[SseEvent] = []
         if self._after_cr and chunk:
             chunk = chunk.removeprefix(b"\n")
             self._after_cr = False
-        for piece in chunk.splitlines(keepends=True):
-            line = piece.rstrip(b"\r\n")
-            if self._size + len(self._line) + len(line) > self._max:
-                self._too_large = True
-                break
-            if len(line) < len(piece):
-                self._end_line(line, events)
-            else:
-                self._line += line
-        self._after_cr = self._after_cr or chunk.endswith(b"\r")
-        if not events:
-            self._refuse_too_large()
+        events: list[SseEvent] = []
+        lines = chunk.splitlines()
+        rest = lines.pop() if lines and not chunk.endswith((b"\n", b"\r")) else b""
+        if lines:
+            self._end_line(lines)
+            for line in lines:
+                self._take(line, events)
+            self._after_cr = chunk.endswith(b"\r")
+        self._line += rest
+        if self._size + len(self._line) > self._max:
+            raise EventTooLarge(events)
         return events
 
     def close(self) -> list[SseEvent]:
-        """Return the event that the end of the body completes, if there is one.
+        """Return the event that the end of the body completes, if there is one."""
+        self._after_cr = False
+        return self.feed(b"\n\n")
 
-        Raises:
-            EventTooLarge: As `feed`.
-        """
-        self._refuse_too_large()
-        events: list[SseEvent] = []
-        self._end_line(b"", events)
-        self._deliver(events)
-        return events
-
-    def _refuse_too_large(self) -> None:
-        if self._too_large:
-            raise EventTooLarge
-
-    def _end_line(self, rest: bytes, events: list[SseEvent]) -> None:
-        line = rest
+    def _end_line(self, lines: list[bytes]) -> None:
         if self._line:
-            line = bytes(self._line + rest)
+            lines[0] = bytes(self._line + lines[0])
             self._line.clear()
         if self._at_start:
-            line = line.removeprefix(BOM)
+            lines[0] = lines[0].removeprefix(BOM)
             self._at_start = False
-        if line:
-            self._take_field(line)
-        else:
-            self._deliver(events)
 
-    def _take_field(self, line: bytes) -> None:
+    def _take(self, line: bytes, events: list[SseEvent]) -> None:
+        if self._size + len(line) > self._max:
+            raise EventTooLarge(events)
+        if not line:
+            self._deliver(events)
+            return
         field, _, value = line.partition(b":")
         if field == b"data":
             self._data.append(value.removeprefix(b" "))

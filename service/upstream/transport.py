@@ -156,14 +156,18 @@ class Transport:
             headers["API-KEY"] = credential
         if endpoint.method == "POST":
             headers["Content-Length"] = str(len(body))
-        return httpx.Request(
+        is_large = len(body) > _SLICE
+        # Given as a stream, because httpx would work out once more what the headers say already.
+        request = httpx.Request(
             endpoint.method,
             endpoint.url,
             headers=headers,
-            # aiohttp warns of larger bytes, because writing them at once holds up the loop.
-            **({"content": body} if len(body) <= _SLICE else {"stream": _Slices(body)}),
+            stream=_Slices(body) if is_large else httpx.ByteStream(body),
             extensions=self._extensions,
         )
+        if not is_large:
+            request.read()
+        return request
 
     async def _head(self, request: httpx.Request, head_timeout: float | None) -> httpx.Response:
         failure: UpstreamError
@@ -230,7 +234,7 @@ class Answer:
 
 
 class _Slices(httpx.AsyncByteStream):
-    """A large body, cut so that writing it leaves the loop room."""
+    """A large body, cut so that writing it leaves the loop room; aiohttp warns of whole ones."""
 
     def __init__(self, body: bytes) -> None:
         self._body = body
@@ -252,7 +256,8 @@ def _network(settings: Settings) -> httpx.AsyncBaseTransport:
     def session() -> aiohttp.ClientSession:
         # Called by the first request, because a session belongs to a running loop.
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=settings.max_in_flight, ssl=tls),
+            # One more than there may be calls: the list of models must not wait for them.
+            connector=aiohttp.TCPConnector(limit=settings.max_in_flight + 1, ssl=tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Here and not in the transport, whose way to pass a proxy's password is deprecated.
             proxy=settings.upstream_proxy or None,

@@ -13,13 +13,14 @@ from service.rpc.remote import RemoteInference, open_channel
 from tests.contract.doors import chosen, serving
 from tests.contract.scripted import ScriptedInference
 
+CROWD = ScriptedInference.CROWD
 LIMITS = Limits(request_bytes=64 << 10, total_seconds=30, stream_seconds=30)
 
 
 @pytest.fixture(scope="session", autouse=True)
 async def one_loop(anyio_backend):
     """Keep one event loop for all tests: gRPC has one completion queue in a process."""
-    yield  # noqa: PT022  # a generator holds the loop, a coroutine would let it go
+    yield anyio_backend  # noqa: PT022  # a generator holds the loop, a coroutine would let it go
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def piped(inner, readiness, validator=None):
     return Pipeline(
         inner,
         limits=LIMITS,
-        admission=Admission(limit=8, limit_per_key=8, in_flight=metrics.in_flight),
+        admission=Admission(limit=CROWD, limit_per_key=CROWD, in_flight=metrics.in_flight),
         readiness=readiness,
         metrics=metrics,
         validator=validator,
@@ -48,10 +49,12 @@ def piped(inner, readiness, validator=None):
 
 
 @asynccontextmanager
-async def far(api, readiness):
-    """`api` over a channel."""
+async def far(api):
+    """`api` over a channel whose health never changes."""
+    health = Readiness()
+    health.move_to(State.READY)
     async with (
-        serving(api, Metrics("test"), readiness) as (target, _),
+        serving(api, Metrics("test"), health) as (target, _),
         open_channel(chosen(grpc_target=target)) as channel,
     ):
         yield RemoteInference(channel)
@@ -64,5 +67,5 @@ async def api(request, port, readiness):
     if request.param == "local":
         yield here
     else:
-        async with far(here, readiness) as remote:
+        async with far(here) as remote:
             yield remote if request.param == "remote" else piped(remote, readiness)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from onemin.inference.v1 import chat_pb2
+from onemin.inference.v1 import chat_pb2, model_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
-from onemin.inference.v1 import model_pb2
 
 Event = pb.StreamChatCompletionResponse
 MODEL = "gpt-4o"
@@ -64,10 +63,12 @@ class ScriptedInference:
         failure: What a unary call raises; `HANG` waits.
         requests, calls: What came in, in order.
         entered, ended: Set when a call is reached, and when it is left in whatever way.
+        crowded: Set when `CROWD` calls were reached.
         released: What `HANG` waits for.
     """
 
     HANG = object()
+    CROWD = 8
 
     def __init__(self):
         self.model = MODEL
@@ -77,6 +78,7 @@ class ScriptedInference:
         self.calls = []
         self.entered = asyncio.Event()
         self.ended = asyncio.Event()
+        self.crowded = asyncio.Event()
         self.released = asyncio.Event()
 
     async def create_chat_completion(self, request, call):
@@ -120,3 +122,5 @@ class ScriptedInference:
         self.requests.append(request)
         self.calls.append(call)
         self.entered.set()
+        if len(self.calls) == self.CROWD:
+            self.crowded.set()

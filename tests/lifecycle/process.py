@@ -18,7 +18,7 @@ import httpx2
 from onemin.inference.v1 import chat_pb2, inference_service_pb2_grpc
 from onemin.inference.v1 import inference_service_pb2 as pb
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which a test gives up; machines that run tests are busy."""
 
 

@@ -9,6 +9,8 @@ import grpc
 import httpx2
 import pytest
 
+pytestmark = pytest.mark.timeout(180)  # starting processes takes seconds each
+
 SLOW = "[[fault:slow:0.05]] count to 40"
 ENDLESS = "[[fault:endless]] [[fault:slow:0.05]] hello"
 

@@ -15,7 +15,7 @@ def test_every_reason_has_a_row():
 
 def test_the_contract_declares_the_reasons_that_travel_over_grpc_and_no_others():
     prefix = "ERROR_REASON_"
-    declared = {name.removeprefix(prefix) for name in error_reason_pb2.ErrorReason.keys()}
+    declared = {name.removeprefix(prefix) for name, _ in error_reason_pb2.ErrorReason.items()}
     assert declared - {"UNSPECIFIED"} == {reason.value for reason in set(Reason) - HTTP_ONLY}
 
 

@@ -21,12 +21,15 @@ class Echo:
     def __init__(self):
         self.requests = []
         self.disconnected = asyncio.Event()
+        self.awake = asyncio.Event()
 
     async def __call__(self, scope, receive, send):
         self.requests.append(scope)
         if scope["path"] == "/early":
             await self._answer(send, 401, b"no")
             return
+        if scope["path"] == "/late":
+            await self.awake.wait()
         body = b""
         while True:
             message = await receive()
@@ -200,6 +203,40 @@ async def test_what_is_unusual_but_legal_is_served(port, request_bytes):
     assert answer.endswith(b"\r\n\r\nhi")
 
 
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAA\r\n"
+LAST = b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 4\r\n\r\nlast"
+BODIES = {
+    "counted": b"Content-Length: 5\r\n\r\nfirst",
+    "chunked": b"Transfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n0\r\n\r\n",
+    "none": b"\r\n",
+    "empty": b"Content-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("body", BODIES)
+@pytest.mark.parametrize("size", [1, 7, 1000], ids=lambda size: f"pieces of {size}")
+async def test_an_offer_to_upgrade_is_ignored_and_the_connection_goes_on(port, echo, body, size):
+    sent = POST + OFFER + BODIES[body] + POST + OFFER + BODIES[body] + LAST
+    answer = await exchange(port, *(sent[at : at + size] for at in range(0, len(sent), size)))
+    bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200 OK")[1:]]
+    expected = b"first" if body in ("counted", "chunked") else b""
+    assert bodies == [expected, expected, b"last"]
+    assert [scope["path"] for scope in echo.requests] == ["/echo"] * 3
+
+
+@pytest.mark.anyio
+async def test_many_offers_at_once_are_as_many_requests(port):
+    answer = await exchange(port, (POST + OFFER + BODIES["counted"]) * 1500 + LAST)
+    assert answer.count(b"HTTP/1.1 200 OK") == 1501
+
+
+@pytest.mark.anyio
+async def test_a_broken_body_after_an_offer_gets_400(port):
+    broken = POST + OFFER + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n"
+    assert status_of(await exchange(port, broken)) == 400
+
+
 @pytest.mark.anyio
 async def test_a_large_body_is_no_large_head(port):
     body = b"a" * 300_000
@@ -272,6 +309,29 @@ async def test_a_dripping_head_gets_408_whatever_its_pace(port):
 @pytest.mark.usefixtures("impatient")
 async def test_a_connection_that_says_nothing_is_closed_without_an_answer(port):
     assert await exchange(port) == b""
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_empty_lines_are_no_request(port):
+    assert await exchange(port, b"\r\n") == b""
+    async with connection(port) as (reader, writer), asyncio.timeout(10):
+        writer.write(POST + b"Content-Length: 2\r\n\r\nhi")
+        await reader.readuntil(b"\r\n\r\nhi")
+        writer.write(b"\r\n")
+        assert await _all_of(reader) == b""
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_time_in_which_the_application_does_not_read_does_not_count(port, echo):
+    body = b"a" * 1_000_000
+    head = b"Connection: close\r\nContent-Length: 1000000\r\n\r\n"
+    answer = asyncio.create_task(exchange(port, b"POST /late HTTP/1.1\r\n" + HOST + head, body))
+    await asyncio.wait({answer}, timeout=0.5)
+    assert not answer.done()
+    echo.awake.set()
+    assert (await answer).endswith(body)
 
 
 @pytest.mark.anyio

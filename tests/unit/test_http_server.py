@@ -13,7 +13,7 @@ from service.http_server import HttpServer
 pytestmark = pytest.mark.anyio
 
 
-async def hello(scope, receive, send):
+async def hello(_scope, _receive, send):
     headers = [(b"content-length", b"5")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": b"hello"})
@@ -109,7 +109,7 @@ async def test_idle_connections_do_not_hold_up_the_stop():
 async def test_a_handler_that_does_not_notice_the_cut_is_cancelled():
     entered, cancelled = asyncio.Event(), asyncio.Event()
 
-    async def deaf(scope, receive, send):
+    async def deaf(_scope, _receive, _send):
         entered.set()
         try:
             await asyncio.Event().wait()

@@ -9,7 +9,12 @@ STARTING, READY, DRAINING, STOPPING = State
 
 @pytest.mark.parametrize(
     ("state", "is_ready", "accepts_calls"),
-    [(STARTING, False, True), (READY, True, True), (DRAINING, False, True), (STOPPING, False, False)],
+    [
+        (STARTING, False, True),
+        (READY, True, True),
+        (DRAINING, False, True),
+        (STOPPING, False, False),
+    ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_what_each_state_means(state, is_ready, accepts_calls):

@@ -113,7 +113,12 @@ def test_values_that_go_together_are_taken():
 
 
 def test_unknown_names_with_the_prefix_are_listed_and_left_alone():
-    environ = {"ONE_MIN_HTTP_PROT": "1", "ONE_MIN_SERVICE_HOST": "x", "ONE_MIN_ROLE": "", "HOME": ""}
+    environ = {
+        "ONE_MIN_HTTP_PROT": "1",
+        "ONE_MIN_SERVICE_HOST": "x",
+        "ONE_MIN_ROLE": "",
+        "HOME": "",
+    }
     assert unknown_names(environ) == ["ONE_MIN_HTTP_PROT", "ONE_MIN_SERVICE_HOST"]
     assert load(environ) == Settings()
 

@@ -14,7 +14,7 @@ from service.tls import check_files, follow_files, server_context
 AUTHORITY = trustme.CA()
 
 
-async def hello(scope, receive, send):
+async def hello(scope, _receive, send):
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": scope["scheme"].encode()})
 
@@ -29,12 +29,12 @@ def issue(tmp_path):
         (tmp_path / "cert.pem").write_bytes(cert.cert_chain_pems[0].bytes())
         return cert
 
-    issue()
     return issue
 
 
 @pytest.fixture
 def settings(tmp_path, issue):
+    issue()
     return Settings(tls_cert=str(tmp_path / "cert.pem"), tls_key=str(tmp_path / "key.pem"))
 
 
@@ -84,9 +84,7 @@ async def test_the_door_speaks_tls(door, trusting):
 async def test_plain_text_gets_no_answer(door):
     reader, writer = await asyncio.open_connection("127.0.0.1", door)
     writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    with pytest.raises((ConnectionError, AssertionError)):
-        assert not await reader.read()
-        raise AssertionError("closed without an answer")
+    assert not await reader.read()
     writer.close()
 
 
@@ -116,7 +114,7 @@ async def test_files_that_cannot_be_used_leave_the_old_ones_in_use(door, trustin
 
 
 @pytest.mark.anyio
-async def test_missing_files_leave_the_old_ones_in_use(door, trusting, settings, tmp_path):
+async def test_missing_files_leave_the_old_ones_in_use(door, trusting, tmp_path):
     before, _ = await _served(door, trusting)
     with capture_logs() as logs:
         (tmp_path / "key.pem").unlink()
@@ -126,7 +124,7 @@ async def test_missing_files_leave_the_old_ones_in_use(door, trusting, settings,
 
 async def _until(logs, event):
     async with asyncio.timeout(10):
-        while not any(line["event"] == event for line in logs):
+        while not any(line["event"] == event for line in logs):  # noqa: ASYNC110  # a list has no event
             await asyncio.sleep(0.005)
 
 

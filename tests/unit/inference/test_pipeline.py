@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 
 import pytest
+from structlog.testing import capture_logs
 
 from onemin.inference.v1 import chat_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
@@ -253,6 +254,17 @@ async def test_what_the_service_refuses_is_told(build, metrics, make):
         await make(build(refusal)[0])
     assert refused.value is refusal
     assert ended(metrics, "RATE_LIMITED") == 1
+
+
+@BOTH
+async def test_what_an_error_tells_is_logged_and_replaces_nothing(build, make):
+    refusal = ServiceError(Reason.MODEL_NOT_FOUND, "no", metadata={"model": "x", "limit": "5"})
+
+    with capture_logs() as lines, pytest.raises(ServiceError) as refused:
+        await make(build(refusal)[0])
+    assert refused.value is refusal
+    [line] = [line for line in lines if line["event"] == "call"]
+    assert (line["model"], line["limit"]) == ("m", "5")
 
 
 @BOTH

@@ -5,7 +5,7 @@ import pytest
 from onemin.inference.v1 import chat_pb2, model_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
 from service.errors import Reason, ServiceError
-from service.inference.validation import VIOLATION_LIMIT, Validator
+from service.inference.validation import TOLD_WHOLE_BYTES, VIOLATION_LIMIT, Validator
 
 USER = chat_pb2.CHAT_ROLE_USER
 
@@ -115,3 +115,11 @@ def test_only_so_many_violations_are_told(validator):
         validator.check(chat([chat_pb2.ChatMessage()] * 100))
 
     assert len(refused.value.violations) == VIOLATION_LIMIT
+
+
+def test_of_a_large_request_the_first_violation_is_told(validator):
+    flood = chat([chat_pb2.ChatMessage()] * TOLD_WHOLE_BYTES)
+    with pytest.raises(ServiceError) as refused:
+        validator.check(flood)
+
+    assert len(refused.value.violations) == 1

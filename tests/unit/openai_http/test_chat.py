@@ -236,7 +236,7 @@ async def test_a_client_that_leaves_ends_the_call(door, port, stream, position):
 async def test_a_client_that_leaves_an_endless_stream_ends_it(door, port):
     closed = asyncio.Event()
 
-    async def endless(request, call):
+    async def endless(*_):
         try:
             yield opened()
             while True:
@@ -261,7 +261,7 @@ async def test_a_client_that_leaves_an_endless_stream_ends_it(door, port):
 async def test_a_generator_is_closed_in_the_task_that_ran_it(door, port):
     tasks = []
 
-    async def stream(request, call):
+    async def stream(*_):
         tasks.append(asyncio.current_task())
         try:
             yield opened()

@@ -31,13 +31,17 @@ async def test_work_that_ends_is_left_alone():
 async def test_work_is_cancelled_in_its_own_task_when_the_client_leaves():
     client = Client()
     seen = []
-    with pytest.raises(ClientDisconnected):
+
+    async def work():
         async with WhileConnected(client.receive):
             client.left.set()
             try:
                 await asyncio.Event().wait()
             finally:
                 seen.append(asyncio.current_task())
+
+    with pytest.raises(ClientDisconnected):
+        await work()
     assert seen == [asyncio.current_task()]
     assert asyncio.current_task().cancelling() == 0
 

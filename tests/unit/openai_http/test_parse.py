@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.errors import Reason, ServiceError
-from service.openai_http.parse import parse_chat_body
+from service.openai_http.parse import VALUES_LIMIT, parse_chat_body
 
 NOT_JSON = {
     "empty": b"",
@@ -27,9 +27,9 @@ NOT_JSON = {
     "lone high surrogate": b'{"model":"\\ud800"}',
     "lone low surrogate": b'{"x":"\\udc00 "}',
     "utf-16": '{"model":"a"}'.encode("utf-16"),
-    "deep array": b'{"x":' + b"[" * 100_000,
-    "deep array, closed": b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "deep object in a known field": b'{"prediction":' + b'{"a":' * 100_000,
+    "deep array": b'{"x":' + b"[" * 10_000,
+    "deep array, closed": b'{"x":' + b"[" * 10_000 + b"]" * 10_000 + b"}",
+    "deep object in a known field": b'{"prediction":' + b'{"a":' * 10_000,
     "array": b"[]",
     "null": b"null",
     "number": b"1",
@@ -94,3 +94,42 @@ def test_unknown_fields_are_skipped_and_null_is_not_given():
 
 def test_escaped_surrogate_pairs_are_characters():
     assert parse_chat_body(b'{"model":"\\ud83d\\ude00"}').model == "😀"
+
+
+FLOODS = {
+    "numbers": b'{"x":[' + b"1," * VALUES_LIMIT + b"1]}",
+    "objects": b'{"messages":[' + b"{}," * VALUES_LIMIT + b"{}]}",
+    "arrays in arrays": b'{"x":' + b"[" * (VALUES_LIMIT + 1),
+    "fields": b"{" + b'"a":1,' * VALUES_LIMIT + b'"a":1}',
+    "texts": b'{"stop":[' + b'"",' * (3 * VALUES_LIMIT) + b'""]}',
+    "behind an escaped quote": b'{"a":"\\"","x":[' + b"1," * VALUES_LIMIT + b"1]}",
+    "behind an escaped backslash": b'{"a":"\\\\","x":[' + b"1," * VALUES_LIMIT + b"1]}",
+}
+
+
+@pytest.mark.parametrize("body", FLOODS.values(), ids=FLOODS)
+def test_more_values_than_are_parsed_quickly_are_refused(body):
+    with pytest.raises(ServiceError) as caught:
+        parse_chat_body(body)
+    assert caught.value.reason is Reason.PAYLOAD_TOO_LARGE
+    assert caught.value.metadata == {"limit": str(VALUES_LIMIT)}
+
+
+TEXTS = {
+    "commas": b"," * 3,
+    "code": b"f([{}, {}])",
+    "escaped quotes": b'\\",[\\"',
+    "escaped backslashes": b"\\\\,",
+    "a backslash before a quote": b'\\\\\\",',
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_what_stands_in_a_text_is_no_value(text):
+    body = b'{"model":"%b"}' % (text * VALUES_LIMIT)
+    assert parse_chat_body(body).model
+
+
+def test_as_many_values_as_allowed_are_parsed():
+    body = b'{"stop":[' + b'"",' * (VALUES_LIMIT - 3) + b'""]}'
+    assert len(parse_chat_body(body).stop) == VALUES_LIMIT - 2

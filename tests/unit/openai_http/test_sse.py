@@ -15,7 +15,7 @@ from service.openai_http.sse import DONE, KEEP_ALIVE, ChunkWriter, error_frame
 Event = pb.StreamChatCompletionResponse
 
 
-def writer(include_usage=False, model="gpt-4o"):
+def writer(*, include_usage=False, model="gpt-4o"):
     started = Event.Started(id="chatcmpl-1", model="x", create_time=Timestamp(seconds=7))
     return ChunkWriter(started, model, include_usage=include_usage)
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
 from service.openai_http.sse import KEEP_ALIVE
-from service.openai_http.writer import PENDING_LIMIT, StreamWriter
+from service.openai_http.writer import PENDING_LIMIT, Silence, StreamWriter
 
 pytestmark = pytest.mark.anyio
 
@@ -14,6 +15,7 @@ class Client:
     """Receives what is sent; may stop reading."""
 
     def __init__(self):
+        self.heads = []
         self.bodies = []
         self.came = asyncio.Event()
         self.reads = asyncio.Event()
@@ -21,9 +23,12 @@ class Client:
 
     async def send(self, message):
         await self.reads.wait()
-        assert message["type"] == "http.response.body"
-        assert message["more_body"]
-        self.bodies.append(message["body"])
+        if message["type"] == "http.response.start":
+            self.heads.append((message["status"], message["headers"]))
+        else:
+            assert self.heads
+            assert message["more_body"]
+            self.bodies.append(message["body"])
         self.came.set()
 
     async def next_body(self):
@@ -38,8 +43,19 @@ def client():
     return Client()
 
 
+EARLY = [(b"early", b"true")]
+LATE = [(b"early", b"false")]
+
+
+@asynccontextmanager
+async def opened(client, interval):
+    async with StreamWriter(client.send, Silence(interval), EARLY) as out:
+        await out.begin(LATE)
+        yield out
+
+
 async def test_events_are_written_together(client):
-    async with StreamWriter(client.send, 60) as out:
+    async with opened(client, 60) as out:
         await out.add(b"a")
         await out.add(b"b")
         assert client.bodies == []
@@ -52,7 +68,7 @@ async def test_events_are_written_together(client):
 
 async def test_a_source_that_never_waits_is_written_in_pieces_and_lets_others_run(client):
     ran = []
-    async with StreamWriter(client.send, 60) as out:
+    async with opened(client, 60) as out:
         asyncio.get_running_loop().call_soon(ran.append, True)
         for _ in range(PENDING_LIMIT):
             await out.add(b"x")
@@ -61,7 +77,7 @@ async def test_a_source_that_never_waits_is_written_in_pieces_and_lets_others_ru
 
 
 async def test_silence_carries_comments(client):
-    async with StreamWriter(client.send, 0.01) as out:
+    async with opened(client, 0.01) as out:
         assert await client.next_body() == KEEP_ALIVE
         assert await client.next_body() == KEEP_ALIVE
         await out.add(b"a")
@@ -71,7 +87,7 @@ async def test_silence_carries_comments(client):
 
 
 async def test_a_stream_that_is_not_silent_carries_none(client):
-    async with StreamWriter(client.send, 0.2) as out:
+    async with opened(client, 0.2) as out:
         for _ in range(30):
             await out.add(b"a")
             await out.flush()
@@ -80,7 +96,7 @@ async def test_a_stream_that_is_not_silent_carries_none(client):
 
 
 async def test_a_client_that_does_not_read_gets_no_comments(client):
-    async with StreamWriter(client.send, 0.01) as out:
+    async with opened(client, 0.01) as out:
         client.reads.clear()
         await out.add(b"a")
         writing = asyncio.create_task(out.flush())
@@ -91,8 +107,49 @@ async def test_a_client_that_does_not_read_gets_no_comments(client):
 
 
 async def test_nothing_is_written_after_the_end(client):
-    async with StreamWriter(client.send, 0.01):
+    async with opened(client, 0.01):
         await client.next_body()
     written = len(client.bodies)
     await asyncio.sleep(0.05)
     assert len(client.bodies) == written
+
+
+async def test_nothing_is_written_before_the_head(client):
+    async with StreamWriter(client.send, Silence(0.01), EARLY) as out:
+        await asyncio.sleep(0.1)
+        assert not out.begun
+        assert (client.heads, client.bodies) == ([], [])
+
+
+async def test_a_head_that_is_late_is_sent_early_and_followed_by_comments(client):
+    async with StreamWriter(client.send, Silence(0.01, early_head_after=0.01), EARLY) as out:
+        assert await client.next_body() == KEEP_ALIVE
+        assert await client.next_body() == KEEP_ALIVE
+        assert out.begun
+        await out.begin(LATE)
+    assert client.heads == [(200, EARLY)]
+
+
+async def test_a_head_that_is_in_time_is_the_only_one(client):
+    async with StreamWriter(client.send, Silence(60, early_head_after=0.01), EARLY) as out:
+        await out.begin(LATE)
+        await asyncio.sleep(0.1)
+    assert (client.heads, client.bodies) == ([(200, LATE)], [])
+
+
+async def test_a_head_that_is_on_its_way_is_not_sent_again(client):
+    async with StreamWriter(client.send, Silence(60, early_head_after=0.01), EARLY) as out:
+        client.reads.clear()
+        await asyncio.sleep(0.1)
+        beginning = asyncio.create_task(out.begin(LATE))
+        await asyncio.sleep(0)
+        client.reads.set()
+        await beginning
+        assert client.heads == [(200, EARLY)]
+
+
+async def test_a_head_that_never_got_out_is_not_begun(client):
+    client.reads.clear()
+    async with StreamWriter(client.send, Silence(60, early_head_after=0.01), EARLY) as out:
+        await asyncio.sleep(0.1)
+    assert not out.begun

@@ -13,7 +13,7 @@ from tests.contract.scripted import ScriptedInference
 @pytest.fixture(scope="session", autouse=True)
 async def one_loop(anyio_backend):
     """Keep one event loop for all tests: gRPC has one completion queue in a process."""
-    yield  # noqa: PT022  # a generator holds the loop, a coroutine would let it go
+    yield anyio_backend  # noqa: PT022  # a generator holds the loop, a coroutine would let it go
 
 
 @pytest.fixture

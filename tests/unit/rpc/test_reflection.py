@@ -37,9 +37,7 @@ async def test_the_contract_can_be_asked_for_under_both_names(channel, name):
     listed, found = [answer async for answer in asking(channel, name)(iter(requests))]
     services = [service.name for service in listed.list_services_response.service]
     assert services == ["grpc.health.v1.Health", NAMES[0], SERVICE]
-    file = FileDescriptorProto.FromString(
-        found.file_descriptor_response.file_descriptor_proto[0]
-    )
+    file = FileDescriptorProto.FromString(found.file_descriptor_response.file_descriptor_proto[0])
     assert file.name == pb.DESCRIPTOR.name
 
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.anyio
 
 CALL = Call("req-1", "the-key", Protocol.HTTP)
 LIST = METHODS["list_models"][0]
+DOWN = grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
 
 class Waiting(Readiness):
@@ -61,7 +62,18 @@ async def watching(hop, near):
     await asyncio.wait([task])
 
 
-async def test_readiness_follows_the_far_side(watching, near, readiness):
+@pytest.fixture
+async def dead():
+    """A channel to a port that nobody listens on."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        target = f"127.0.0.1:{unused.getsockname()[1]}"
+        async with open_channel(chosen(grpc_target=target)) as channel:
+            yield channel
+
+
+@pytest.mark.usefixtures("watching")
+async def test_readiness_follows_the_far_side(near, readiness):
     await near.until(State.READY)
     readiness.move_to(State.STARTING)
     await near.until(State.STARTING)
@@ -71,7 +83,8 @@ async def test_readiness_follows_the_far_side(watching, near, readiness):
     await near.until(State.STARTING)
 
 
-async def test_a_draining_near_side_stays_so(watching, near, readiness):
+@pytest.mark.usefixtures("watching")
+async def test_a_draining_near_side_stays_so(near, readiness):
     await near.until(State.READY)
     near.move_to(State.DRAINING)
     readiness.move_to(State.STARTING)
@@ -112,16 +125,12 @@ class Counted:
         await self._channel.wait_for_state_change(state)
 
 
-async def test_waiting_for_a_dead_target_does_not_spin(near):
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        target = f"127.0.0.1:{unused.getsockname()[1]}"
-        async with open_channel(chosen(grpc_target=target)) as channel:
-            counted = Counted(channel)
-            task = asyncio.ensure_future(watch_health(counted, near))
-            await asyncio.wait([task], timeout=1.5)
-            task.cancel()
-            await asyncio.wait([task])
+async def test_waiting_for_a_dead_target_does_not_spin(dead, near):
+    counted = Counted(dead)
+    task = asyncio.ensure_future(watch_health(counted, near))
+    await asyncio.wait([task], timeout=1.5)
+    task.cancel()
+    await asyncio.wait([task])
     assert near.states == [State.STARTING]
     assert 2 <= counted.looks <= 8
 
@@ -147,9 +156,8 @@ async def test_calls_go_to_the_processes_that_are_ready(port, metrics, readiness
     raise AssertionError("the other process was never asked")
 
 
-async def test_an_open_stream_survives_the_drain_of_the_far_side(
-    port, hop, watching, near, readiness
-):
+@pytest.mark.usefixtures("watching")
+async def test_an_open_stream_survives_the_drain_of_the_far_side(port, hop, near, readiness):
     port.events = [started(), port.HANG, completed()]
     events = RemoteInference(hop).stream_chat_completion(STREAM, CALL)
     assert await anext(events) == started()
@@ -165,17 +173,25 @@ async def failure_of(awaitable):
     return failure.value, logs
 
 
-async def test_a_dead_target_is_an_outage_that_names_no_address():
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        target = f"127.0.0.1:{unused.getsockname()[1]}"
-        async with open_channel(chosen(grpc_target=target)) as channel:
-            error, logs = await failure_of(RemoteInference(channel).list_models(LIST, CALL))
+async def test_a_dead_target_is_an_outage_that_names_no_address(dead):
+    error, logs = await failure_of(RemoteInference(dead).list_models(LIST, CALL))
     assert error.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert error.retry_after is None
     assert "127.0.0.1" not in error.message
     assert logs[0]["code"] == "UNAVAILABLE"
     assert logs[0]["request_id"] == "req-1"
     assert "the-key" not in str(logs)
+
+
+async def test_a_retry_is_safe_where_nothing_was_sent(dead):
+    async with asyncio.timeout(5):
+        while (state := dead.get_state(try_to_connect=True)) is not DOWN:
+            await dead.wait_for_state_change(state)
+    remote = RemoteInference(dead)
+    error, _ = await failure_of(remote.list_models(LIST, CALL))
+    assert (error.reason, error.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1.0)
+    error, _ = await failure_of(anext(remote.stream_chat_completion(STREAM, CALL)))
+    assert (error.reason, error.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 1.0)
 
 
 async def test_an_error_of_the_far_side_is_not_logged_again(hop, port):
@@ -198,7 +214,7 @@ async def test_a_service_that_is_another_is_our_fault():
     await server.stop(0)
 
 
-async def test_a_generation_is_never_made_again(metrics, readiness):
+async def test_a_generation_is_never_made_again():
     """An answer of UNAVAILABLE is what a retry policy would act on."""
     attempts = 0
 

@@ -33,7 +33,7 @@ def server(port, metrics, readiness, **variables):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-def test_a_taken_port_is_an_error_of_the_system(port, metrics, readiness, capfd, host):
+async def test_a_taken_port_is_an_error_of_the_system(port, metrics, readiness, capfd, host):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         number = taken.getsockname()[1]
         door = server(port, metrics, readiness, grpc_port=number, host=host)
@@ -43,13 +43,13 @@ def test_a_taken_port_is_an_error_of_the_system(port, metrics, readiness, capfd,
     assert capfd.readouterr().err == ""
 
 
-def test_a_foreign_address_is_an_error_of_the_system(port, metrics, readiness):
+async def test_a_foreign_address_is_an_error_of_the_system(port, metrics, readiness):
     with pytest.raises(OSError, match="assign") as failure:
         server(port, metrics, readiness, grpc_port=0, host="192.0.2.1").bind()
     assert failure.value.errno == errno.EADDRNOTAVAIL
 
 
-def test_a_name_without_an_address_is_an_error_of_the_system(port, metrics, readiness):
+async def test_a_name_without_an_address_is_an_error_of_the_system(port, metrics, readiness):
     with pytest.raises(OSError):
         server(port, metrics, readiness, grpc_port=0, host="no-such-host.invalid").bind()
 

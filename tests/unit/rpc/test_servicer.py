@@ -9,10 +9,11 @@ from google.rpc import error_details_pb2 as details
 from grpc_status import rpc_status
 from structlog.testing import capture_logs
 
+from onemin.inference.v1 import chat_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
 from onemin.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from service.errors import Reason, ServiceError, Violation
-from service.rpc.servicer import SERVICE, Servicer
+from service.rpc.servicer import FIELDS_LIMIT, SERVICE, Servicer
 from service.rpc.status import rebuilt
 from tests.contract.scripted import (
     METHODS,
@@ -130,9 +131,7 @@ async def test_a_substitute_is_never_silent(stub, port, name):
         pytest.param((("authorization", "Basic eA"),), "INVALID_API_KEY", id="basic"),
     ],
 )
-async def test_no_rpc_is_served_without_one_credential(
-    stub, port, metrics, name, metadata, reason
-):
+async def test_no_rpc_is_served_without_one_credential(stub, port, metrics, name, metadata, reason):
     error = await refusal(stub, name, metadata)
     assert error.code() is grpc.StatusCode.UNAUTHENTICATED
     assert rebuilt(error).reason == reason
@@ -150,6 +149,28 @@ async def test_a_request_that_does_not_decode_is_a_bad_request(channel, port, me
     assert b"INVALID_FIELD" in trailers["grpc-status-details-bin"]
     assert refused(metrics, "INVALID_FIELD") == 1
     assert port.requests == []
+
+
+@pytest.mark.parametrize("name", ["CreateChatCompletion", "StreamChatCompletion", "CountTokens"])
+async def test_a_flood_of_fields_is_refused_unparsed(channel, port, metrics, name):
+    flood = chat_pb2.ChatCompletionSpec(messages=[chat_pb2.ChatMessage()] * FIELDS_LIMIT)
+    body = pb.CreateChatCompletionRequest(spec=flood).SerializeToString()
+    kind = channel.unary_stream if name == "StreamChatCompletion" else channel.unary_unary
+    rpc = kind(f"/{SERVICE}/{name}")(body, metadata=KEY)
+    assert await rpc.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    trailers = dict(await rpc.trailing_metadata())
+    assert b"PAYLOAD_TOO_LARGE" in trailers["grpc-status-details-bin"]
+    assert refused(metrics, "PAYLOAD_TOO_LARGE") == 1
+    assert port.requests == []
+
+
+async def test_a_large_text_is_one_field(stub, port):
+    text = chat_pb2.ContentPart(text="\x12\x00" * (1 << 20))
+    request = pb.CreateChatCompletionRequest(
+        spec=chat_pb2.ChatCompletionSpec(messages=[chat_pb2.ChatMessage(parts=[text])])
+    )
+    await stub.CreateChatCompletion(request, metadata=KEY)
+    assert port.requests == [request]
 
 
 @pytest.mark.parametrize("name", RPCS)
@@ -183,11 +204,9 @@ async def test_a_failure_midway_ends_the_stream_after_what_had_come(stub, port):
     failure = ServiceError(Reason.UPSTREAM_TRUNCATED, "It broke off.")
     port.events = [started(), delta("Hi"), failure]
     rpc = stub.StreamChatCompletion(STREAM, metadata=KEY)
-    seen = []
+    assert [await rpc.read(), await rpc.read()] == [started(), delta("Hi")]
     with pytest.raises(grpc.aio.AioRpcError) as error:
-        async for event in rpc:
-            seen.append(event)  # noqa: PERF401  # what came before the error counts
-    assert seen == [started(), delta("Hi")]
+        await rpc.read()
     assert rebuilt(error.value).reason is Reason.UPSTREAM_TRUNCATED
 
 
@@ -220,6 +239,30 @@ async def test_a_connection_that_drops_ends_its_streams_without_noise(target, po
         await soon(port.ended)
     assert logs == []
     assert [record.message for record in caplog.records] == []
+
+
+class GoneContext:
+    """The context of a call whose connection dropped while an answer was on its way."""
+
+    def invocation_metadata(self):
+        return KEY
+
+    def time_remaining(self):
+        return None
+
+    async def send_initial_metadata(self, _):
+        raise grpc.aio.InternalError("gone")
+
+
+@pytest.mark.parametrize("name", ["CreateChatCompletion", "StreamChatCompletion"])
+async def test_nobody_is_answered_and_nothing_logged_where_nobody_is(port, metrics, name):
+    handler = Servicer(port, metrics).handlers()[name]
+    with capture_logs() as logs, pytest.raises(grpc.aio.InternalError):
+        await (handler.unary_unary or handler.unary_stream)(
+            RPCS[name].SerializeToString(), GoneContext()
+        )
+    assert logs == []
+    assert port.ended.is_set()
 
 
 @pytest.mark.parametrize("name", ["CreateChatCompletion", "StreamChatCompletion"])

@@ -129,6 +129,11 @@ FAILURES = {
     "JSON 500": (refused(500, "X"), Reason.UPSTREAM_UNAVAILABLE, True),
     "JSON 503": (refused(503, "X"), Reason.UPSTREAM_UNAVAILABLE, True),
     "JSON 502": (refused(502, "X"), Reason.UPSTREAM_UNAVAILABLE, False),
+    "vendor is down": (
+        refused(400, "EXTERNAL_API_RESPONSE_WITH_ERROR", BUSY, inner_status=503),
+        Reason.UPSTREAM_UNAVAILABLE,
+        True,
+    ),
     "page under 503": (refused(503, is_json=False), Reason.UPSTREAM_UNAVAILABLE, False),
     "failed inside a success": (refused(200, "X"), Reason.UPSTREAM_UNAVAILABLE, False),
     "no credits": (refused(406), Reason.QUOTA_EXHAUSTED, False),

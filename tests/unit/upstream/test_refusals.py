@@ -92,6 +92,29 @@ def test_the_vendors_status_is_read_from_the_details(details, inner_status):
 
 
 @pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (
+            {"data": {"error": {"code": "blocked", "message": "Rejected."}}},
+            "Busy blocked Rejected.",
+        ),
+        (
+            {"data": {"code": "InvalidParameter", "message": "Too big."}},
+            "Busy InvalidParameter Too big.",
+        ),
+        ({"data": {"message": "Too long."}}, "Busy Too long."),
+        ({"data": {"error": "plain"}}, "Busy"),
+        ({"data": "plain"}, "Busy"),
+        ({}, "Busy"),
+    ],
+    ids=["error object", "flat", "message alone", "text", "no object", "nothing"],
+)
+def test_the_vendors_words_follow_the_providers(answer, words):
+    details = json.dumps({"response": {"status": 400, **answer}})
+    assert refusal_of_object({"message": "Busy", "details": details}).message == words
+
+
+@pytest.mark.parametrize(
     ("header", "seconds"),
     [
         pytest.param("26", 26.0, id="seconds"),

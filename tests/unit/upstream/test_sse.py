@@ -31,6 +31,7 @@ def split(body, cuts):
         pytest.param(b"data: a\n\n", [("", "a")], id="LF"),
         pytest.param(b"data: a\r\n\r\n", [("", "a")], id="CRLF"),
         pytest.param(b"data: a\r\r", [("", "a")], id="CR"),
+        pytest.param(b"data: a\r\ndata: b\r\n\r\n", [("", "a\nb")], id="CRLF between lines"),
         pytest.param(b"data: a\r\n\ndata: b\n\r\n", [("", "a"), ("", "b")], id="mixed"),
         pytest.param(b"event: x\ndata: a\n\n", [("x", "a")], id="name"),
         pytest.param(b"event: x\nevent: y\ndata: a\n\n", [("y", "a")], id="last name counts"),
@@ -93,8 +94,8 @@ def test_any_bytes_any_cut_any_limit(body, cuts, limit):
             for chunk in chunks:
                 events += decoder.feed(chunk)
             events += decoder.close()
-        except EventTooLarge:
-            events.append("too large")
+        except EventTooLarge as error:
+            events += [*error.before, "too large"]
         return events
 
     assert outcome(split(body, cuts)) == outcome([body])
@@ -125,11 +126,10 @@ def test_many_events_may_hold_more_than_the_limit_together():
     assert len(decode([b"data: 1234567890\n\n" * 1000], max_event_bytes=16)) == 1000
 
 
-def test_events_before_one_that_is_too_large_are_delivered_first():
-    decoder = SseDecoder(20)
-    assert decoder.feed(b"data: a\n\ndata: " + b"x" * 50) == [SseEvent("", "a")]
-    with pytest.raises(EventTooLarge):
-        decoder.close()
+def test_events_before_one_that_is_too_large_are_told():
+    with pytest.raises(EventTooLarge) as error:
+        SseDecoder(20).feed(b"data: a\n\ndata: " + b"x" * 50)
+    assert error.value.before == [SseEvent("", "a")]
 
 
 def test_time_grows_with_the_bytes_not_with_their_square():

@@ -1,0 +1,199 @@
+"""The fault matrix, our own side: limits, the way out, and bugs."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import traceback
+import uuid
+from contextlib import asynccontextmanager
+
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+
+from service.errors import ServiceError
+from service.readiness import State
+from service.rpc.servicer import SERVICE
+from tests.faults.checks import check, check_nothing_leaks
+from tests.faults.deeds import (
+    BUG_DEEDS,
+    BUGS,
+    INTERNAL,
+    OVERLOADED,
+    OWN_DEEDS,
+    SHUTTING_DOWN,
+    cells,
+    ids,
+)
+from tests.faults.doors import ask
+from tests.faults.ledger import kept
+from tests.faults.matrix import Case, Column, Whole
+from tests.faults.wire import GrpcCaller, call
+
+pytestmark = pytest.mark.anyio
+
+CASES = cells(OWN_DEEDS)
+SPLIT_CASES = cells(OWN_DEEDS, split=True)
+BUG_CASES = cells(BUG_DEEDS)
+CANARY = "the cause that nobody may learn"
+
+
+@pytest.mark.parametrize(("deed", "column"), CASES, ids=ids(CASES))
+async def test_in_one_process(house, deed, column):
+    await ACTS[deed.name](functools.partial(house, split=False), column)
+
+
+@pytest.mark.parametrize(("deed", "column"), SPLIT_CASES, ids=ids(SPLIT_CASES))
+async def test_in_two_processes(house, deed, column):
+    await ACTS[deed.name](functools.partial(house, split=True), column)
+
+
+async def reach_the_limit(house, column):
+    async with house(max_in_flight=1, max_in_flight_per_key=1) as full, occupied(full):
+        await check_refused(full, column, new_key(), OVERLOADED)
+        await check_alive(full, is_ready=True)
+        occupant = full.simulator.seen[-1]
+        assert occupant.state == "open"
+    async with house(max_in_flight=1, max_in_flight_per_key=1) as freed:
+        async with occupied(freed):
+            pass
+        await freed.simulator.until(lambda: freed.simulator.seen[-1].state == "aborted")
+        await check_served(freed, column)
+
+
+async def reach_the_limit_of_a_key(house, column):
+    async with house(max_in_flight=3, max_in_flight_per_key=1) as busy, occupied(busy) as key:
+        await check_refused(busy, column, key, OVERLOADED)
+        await check_served(busy, column)
+
+
+async def drain(house, column):
+    async with house() as draining:
+        draining.gateways[0].readiness.move_to(State.DRAINING)
+        await check_served(draining, column)
+        await check_alive(draining, is_ready=False)
+
+
+async def stop(house, column):
+    async with house() as stopping:
+        if column.is_after:
+            await check_an_open_stream_ends(stopping, column)
+        else:
+            stopping.gateways[0].readiness.move_to(State.STOPPING)
+            await check_refused(stopping, column, new_key(), SHUTTING_DOWN)
+            assert (await stopping.http.get(f"{stopping.http_url}/health")).status_code == 200
+
+
+ACTS = {
+    "in-flight-limit": reach_the_limit,
+    "key-limit": reach_the_limit_of_a_key,
+    "draining": drain,
+    "stopping": stop,
+}
+
+
+@pytest.mark.parametrize(("deed", "column"), BUG_CASES, ids=ids(BUG_CASES))
+async def test_a_bug_tells_the_log_all_and_the_caller_nothing(street, monkeypatch, deed, column):
+    place, number, _ = BUGS[deed.name.removeprefix("bug in ")]
+    house = await street.house("patient")
+    key = new_key()
+    async with kept(house, key) as ledger:
+        break_call(monkeypatch, place, number)
+        answer = await ask(column, house, key)
+        monkeypatch.undo()
+
+    check(column, Case("", INTERNAL, says_text=column.is_after), answer)
+    assert ServiceError.internal().message in answer.shown()
+    check_nothing_leaks(answer.shown(), house, key)
+    assert CANARY not in answer.shown()
+    assert CANARY in stacks(ledger.logs)
+    assert "the-id" in {line.get("request_id") for line in ledger.logs if "exc_info" in line}
+    calls, refused = ledger.added("onemin_calls_total"), ledger.added("onemin_refused_total")
+    assert calls + refused == 1
+    assert ledger.added("onemin_refused_total", reason="INTERNAL") == refused
+    assert ledger.in_flight == 0
+
+
+def break_call(monkeypatch, place, number):
+    """Make the function at `place` raise when it is called for the `number`th time."""
+    *path, name = place.split(".")
+    owner = importlib.import_module(".".join(part for part in path if part.islower()))
+    for part in path:
+        owner = owner if part.islower() else getattr(owner, part)
+    whole = getattr(owner, name)
+    calls = []
+
+    @functools.wraps(whole)
+    def broken(*args, **kwargs):
+        calls.append(name)
+        if len(calls) >= number:
+            raise RuntimeError(CANARY)
+        return whole(*args, **kwargs)
+
+    monkeypatch.setattr(owner, name, broken)
+
+
+def stacks(logs):
+    """Return what the log says of exceptions; `True` stands for the one that was being handled."""
+    errors = [line["exc_info"] for line in logs if isinstance(line.get("exc_info"), BaseException)]
+    return "".join(line for error in errors for line in traceback.format_exception(error))
+
+
+@asynccontextmanager
+async def occupied(house):
+    """Hold one slot by a stream that has begun; yields its key."""
+    key = new_key()
+    caller = await GrpcCaller.call(house, key, "[[fault:stall:4]]", stream=True)
+    await caller.read_until(b"2")
+    try:
+        yield key
+    finally:
+        await caller.leave()
+
+
+async def check_refused(house, column, key, failure):
+    async with kept_beside(house) as ledger:
+        answer = await ask(column, house, key)
+        check(column, Case("", failure), answer)
+        check_nothing_leaks(answer.shown(), house, key)
+    processes = len(house.gateways) if column.is_http else 1
+    assert ledger.added("onemin_calls_total", reason=failure.reason) == processes
+
+
+@asynccontextmanager
+async def kept_beside(house):
+    """Keep the ledger of a call that never gets to the provider."""
+    async with kept(house, "no key at all") as ledger:
+        yield ledger
+
+
+async def check_served(house, column):
+    whole = {Column.HTTP_BEFORE: Column.HTTP_AFTER, Column.GRPC_BEFORE: Column.GRPC_AFTER}
+    answer = await ask(column, house, new_key())
+    check(whole.get(column, column), Case("", Whole()), answer)
+
+
+async def check_an_open_stream_ends(house, column):
+    key = new_key()
+    caller = await call(column, house, key, "[[fault:slow:0.02]]")
+    await caller.read_until(b"2")
+    house.gateways[0].readiness.move_to(State.STOPPING)
+    if column.is_http:
+        check(column, Case("", Whole()), await caller.read_all())
+    else:
+        assert (await caller.read_text()).endswith("10")
+
+
+async def check_alive(house, *, is_ready):
+    """The probes answer at once, whatever the calls do."""
+    assert (await house.http.get(f"{house.http_url}/health")).status_code == 200
+    for url in house.ops_urls[:1]:
+        assert (await house.http.get(f"{url}/livez")).status_code == 200
+        assert (await house.http.get(f"{url}/readyz")).status_code == (200 if is_ready else 503)
+    alive = await house.health.Check(HealthCheckRequest())
+    ready = await house.health.Check(HealthCheckRequest(service=SERVICE))
+    assert (alive.status, ready.status) == (1, 1 if is_ready else 2)
+
+
+def new_key():
+    return f"sk-{uuid.uuid4().hex}"
