@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
     from service.call import Call
 
+_UNRESOLVED: Final = frozenset(
+    {
+        Reason.INTERNAL,
+        Reason.INVALID_FIELD,
+        Reason.MODEL_NOT_FOUND,
+        Reason.OVERLOADED,
+        Reason.PAYLOAD_TOO_LARGE,
+        Reason.SHUTTING_DOWN,
+    }
+)
+"""Refusals of which the model may be any text, even a key in the wrong place: it is not logged."""
+
 _NO_DETAILS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _log = structlog.get_logger("service.call")
@@ -77,7 +89,7 @@ class Observation:
             "protocol": self._call.protocol,
             "request_id": self._call.request_id,
             "trace_id": self._call.trace_id,
-            "model": self._model,
+            "model": None if reason in _UNRESOLVED else self._model,
             "reason": reason,
             "seconds": round(seconds, 4),
             "first_token_seconds": self._first_token and round(self._first_token, 4),

@@ -63,6 +63,8 @@ class ScriptedInference:
         failure: What a unary call raises; `HANG` waits.
         requests, calls: What came in, in order.
         entered, ended: Set when a call is reached, and when it is left in whatever way.
+        left_in_order: Whether a stream was closed by the task that read it, and not by the
+            garbage collector.
         crowded: Set when `CROWD` calls were reached.
         released: What `HANG` waits for.
     """
@@ -79,6 +81,7 @@ class ScriptedInference:
         self.entered = asyncio.Event()
         self.ended = asyncio.Event()
         self.crowded = asyncio.Event()
+        self.left_in_order = False
         self.released = asyncio.Event()
 
     async def create_chat_completion(self, request, call):
@@ -87,6 +90,7 @@ class ScriptedInference:
 
     async def stream_chat_completion(self, request, call):
         self._note(request, call)
+        reader = asyncio.current_task()
         try:
             for event in self.events:
                 if event is self.HANG:
@@ -96,6 +100,7 @@ class ScriptedInference:
                 else:
                     yield event
         finally:
+            self.left_in_order = asyncio.current_task() is reader
             self.ended.set()
 
     async def list_models(self, request, call):

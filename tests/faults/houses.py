@@ -31,6 +31,12 @@ SETTINGS = {
     "untrusted": {},
     "unconnectable": {"connect_timeout": 0.5},
     "raw": {},
+    "full": {"max_in_flight": 1, "max_in_flight_per_key": 1},
+    "narrow": {"max_in_flight": 3, "max_in_flight_per_key": 1},
+    "draining": {},
+    "stopping": {},
+    "thinking": {"keepalive_interval": 0.05, "idle_timeout": 1.0},
+    "early": {"keepalive_interval": 0.1, "early_head_after": 0.2, "first_byte_timeout": 2.0},
 }
 
 
@@ -54,6 +60,11 @@ class House:
     @property
     def health(self):
         return HealthStub(self.channel)
+
+    def requests(self, key):
+        """Return what the provider saw of a key."""
+        seen = self.simulator.seen
+        return [exchange for exchange in seen if exchange.headers.get("API-KEY") == key]
 
     async def metrics(self):
         """Return every sample, by name and labels, added up over the processes."""

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 
+from structlog.processors import format_exc_info
 from structlog.testing import capture_logs
 
 SOON = 20.0
@@ -28,8 +29,7 @@ class Ledger:
 
     @property
     def requests(self):
-        seen = self._house.simulator.seen
-        return [exchange for exchange in seen if exchange.headers.get("API-KEY") == self._key]
+        return self._house.requests(self._key)
 
     def added(self, name, **labels):
         """Return what was added to the samples that have these labels."""
@@ -54,11 +54,12 @@ class Ledger:
 
     async def ended(self, name, count=1):
         """Wait until as many more were counted: a cancellation travels on its own."""
-        async with asyncio.timeout(SOON):
+        until = asyncio.get_running_loop().time() + SOON
+        await self.close()
+        while self.added(name) < count:
+            assert asyncio.get_running_loop().time() < until, self.logs
+            await asyncio.sleep(0.01)
             await self.close()
-            while self.added(name) < count:
-                await asyncio.sleep(0.01)
-                await self.close()
 
     async def close(self):
         after = await self._house.metrics()
@@ -70,7 +71,7 @@ class Ledger:
 async def kept(house, key):
     """Keep the ledger of what happens within."""
     ledger = Ledger(house, key, await house.metrics())
-    with capture_logs() as ledger.logs:
+    with capture_logs([format_exc_info]) as ledger.logs:
         yield ledger
         await ledger.until(lambda: True)
     await ledger.close()

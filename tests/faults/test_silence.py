@@ -20,7 +20,6 @@ from tests.faults.wire import HttpCaller
 pytestmark = pytest.mark.anyio
 
 COMMENT = ": keep-alive"
-EARLY = {"early_head_after": 0.2, "keepalive_interval": 0.1}
 PING_FLOOR = "grpc.http2.min_ping_interval_without_data_ms"
 
 
@@ -29,15 +28,26 @@ def key():
     return f"sk-{uuid.uuid4().hex}"
 
 
+@pytest.fixture
+async def thinking(street):
+    """A gateway that fills silence soon."""
+    return await street.house("thinking")
+
+
+@pytest.fixture(params=[False, True], ids=["all", "split"])
+async def early(request, street):
+    """A gateway that sends its head early, in one process and in two."""
+    return await street.house("early", split=request.param)
+
+
 def blocks(answer):
     *blocks, rest = answer.body.decode().split("\n\n")
     assert rest == ""
     return blocks
 
 
-async def test_silence_after_acceptance_carries_comments_between_events(house, key):
-    async with house(keepalive_interval=0.05) as thinking:
-        answer = await ask_http(thinking, key, "[[fault:slow:0.12]]", stream=True)
+async def test_silence_after_acceptance_carries_comments_between_events(thinking, key):
+    answer = await ask_http(thinking, key, "[[fault:slow:0.12]]", stream=True)
     check(Column.HTTP_AFTER, Case("", Whole()), answer)
     found = blocks(answer)
     comments = [place for place, block in enumerate(found) if block == COMMENT]
@@ -47,38 +57,33 @@ async def test_silence_after_acceptance_carries_comments_between_events(house, k
     assert all(json.loads(event.removeprefix("data: ")) for event in events[:-1])
 
 
-async def test_silence_before_acceptance_says_nothing_until_the_status_is_known(house, key):
-    async with house(keepalive_interval=0.05) as thinking:
-        caller = await HttpCaller.call(thinking, key, "[[fault:first-byte:0.5]]", stream=True)
-        await caller.read_until(b"\n\n")
-        answer = await caller.read_all()
+async def test_silence_before_acceptance_says_nothing_until_the_status_is_known(thinking, key):
+    caller = await HttpCaller.call(thinking, key, "[[fault:first-byte:0.5]]", stream=True)
+    await caller.read_until(b"\n\n")
+    answer = await caller.read_all()
     assert answer.status == 200
     assert json.loads(blocks(answer)[0].removeprefix("data: "))["choices"][0]["delta"]["role"]
 
 
-async def test_a_late_refusal_keeps_its_status(house, key):
-    async with house(keepalive_interval=0.05) as thinking:
-        faults = "[[fault:unauthorized-docs]] [[fault:latency:0.3]]"
-        answer = await ask_http(thinking, key, faults, stream=True)
+async def test_a_late_refusal_keeps_its_status(thinking, key):
+    faults = "[[fault:unauthorized-docs]] [[fault:latency:0.3]]"
+    answer = await ask_http(thinking, key, faults, stream=True)
     check(Column.HTTP_BEFORE, Case("", BAD_KEY), answer)
 
 
-async def test_a_stall_that_carried_comments_is_still_told(house, key):
-    async with house(keepalive_interval=0.05, idle_timeout=0.5) as thinking:
-        answer = await ask_http(thinking, key, "[[fault:stall:4]]", stream=True)
+async def test_a_stall_that_carried_comments_is_still_told(thinking, key):
+    answer = await ask_http(thinking, key, "[[fault:stall:4]]", stream=True)
     check(Column.HTTP_AFTER, Case("", STALLED), answer)
     assert COMMENT in blocks(answer)
 
 
 @pytest.mark.parametrize("fault", ["latency:0.6", "first-byte:0.6"])
-async def test_an_early_head_carries_comments_and_then_the_answer(house, key, fault):
-    async with house(**EARLY) as early:
-        answer = await ask_http(early, key, f"[[fault:{fault}]]", stream=True)
+async def test_an_early_head_carries_comments_and_then_the_answer(early, key, fault):
+    answer = await ask_http(early, key, f"[[fault:{fault}]]", stream=True)
     check(Column.HTTP_AFTER, Case("", Whole()), answer)
     assert blocks(answer)[0] == COMMENT
 
 
-@pytest.mark.parametrize("split", [False, True], ids=["all", "split"])
 @pytest.mark.parametrize(
     ("faults", "failure"),
     [
@@ -87,11 +92,8 @@ async def test_an_early_head_carries_comments_and_then_the_answer(house, key, fa
     ],
     ids=["refused", "no answer"],
 )
-async def test_after_an_early_head_a_failure_is_an_error_frame(house, key, faults, failure, split):
-    async with (
-        house(**EARLY, first_byte_timeout=1.0, split=split) as early,
-        kept(early, key) as ledger,
-    ):
+async def test_after_an_early_head_a_failure_is_an_error_frame(early, key, faults, failure):
+    async with kept(early, key) as ledger:
         answer = await ask_http(early, key, faults, stream=True)
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -106,17 +108,18 @@ async def test_after_an_early_head_a_failure_is_an_error_frame(house, key, fault
     assert (line["status"], line["reason"]) == (200, failure.reason)
 
 
-async def test_after_an_early_head_a_bug_is_an_error_frame(house, key, monkeypatch):
+async def test_after_an_early_head_a_bug_is_an_error_frame(early, key, monkeypatch):
     def broken(*_):
         raise RuntimeError("the cause")
 
-    async with house(**EARLY) as early, kept(early, key) as ledger:
+    async with kept(early, key) as ledger:
         monkeypatch.setattr("service.translation.stream.AnswerStream.feed", broken)
         answer = await ask_http(early, key, "[[fault:latency:0.6]]", stream=True)
     (frame,) = answer.events()
     assert (frame["error"]["type"], frame["error"]["code"]) == ("server_error", None)
     assert "the cause" not in answer.shown()
-    assert ledger.added("onemin_calls_total", reason="INTERNAL") == 1
+    calls = ledger.added("onemin_calls_total", reason="INTERNAL")
+    assert calls == ledger.added("onemin_calls_total") == len(early.gateways)
 
 
 async def test_an_early_refusal_keeps_its_status_all_the_same(house, key):
@@ -125,14 +128,16 @@ async def test_an_early_refusal_keeps_its_status_all_the_same(house, key):
     check(Column.HTTP_BEFORE, Case("", BAD_KEY), answer)
 
 
-async def test_a_client_may_leave_after_an_early_head(house, key):
-    async with house(**EARLY) as early, kept(early, key) as ledger:
+async def test_a_client_may_leave_after_an_early_head(early, key):
+    async with kept(early, key) as ledger:
         caller = await HttpCaller.call(early, key, "[[fault:hang]]", stream=True)
         await caller.read_until(COMMENT.encode())
+        await ledger.until(lambda: ledger.requests, closed=False)
         await caller.leave()
-        await ledger.ended("onemin_calls_total")
-    assert ledger.added("onemin_calls_total", reason="CANCELLED") == 1
+        await ledger.ended("onemin_calls_total", len(early.gateways))
+    assert ledger.added("onemin_calls_total", reason="CANCELLED") == len(early.gateways)
     assert [request.state for request in ledger.requests] == ["aborted"]
+    assert ledger.in_flight == 0
 
 
 def channel_that_pings(milliseconds):

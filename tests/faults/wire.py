@@ -123,6 +123,12 @@ class GrpcCaller:
         """Read the rest and return the text of it."""
         return "".join([message.delta.text async for message in self._call])
 
+    async def read_rest(self):
+        """Read the rest message by message and return the code at the end."""
+        while await self._call.read() is not grpc.aio.EOF:
+            pass
+        return (await self._call.code()).name
+
     async def leave(self):
         self._call.cancel()
         with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError):

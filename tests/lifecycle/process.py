@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,13 +24,12 @@ PATIENCE = 60.0
 """Seconds after which a test gives up; machines that run tests are busy."""
 
 
-def free_ports(count):
-    """Return ports that were free a moment ago."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+def free_port():
+    """Return a port that was free a moment ago, of those that no client is given."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def clean_environment(**settings):
@@ -64,33 +65,43 @@ class GatewayProcess:
     """A running gateway: its ports, what it printed, and clients for each door."""
 
     def __init__(self, **settings):
-        names = ("http_port", "grpc_port", "ops_port")
-        self.ports = dict(zip(names, free_ports(3), strict=True))
+        any_free = dict.fromkeys(("http_port", "grpc_port", "ops_port"), 0)
         self.printed = []
+        self.ports = {}
+        self._listening = threading.Event()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "service"],
-            env=clean_environment(**{**self.ports, "drain_delay": 0, **settings}),
+            env=clean_environment(**{**any_free, "drain_delay": 0, **settings}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
-        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.ports['http_port']}")
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.ports['grpc_port']}")
+        self._listening.wait(PATIENCE)
+        self.http = httpx2.Client(base_url=f"http://127.0.0.1:{self.ports.get('http_port', 0)}")
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.ports.get('grpc_port', 0)}")
 
     def _read(self):
-        self.printed.extend(iter(self._process.stdout.readline, ""))
+        for line in iter(self._process.stdout.readline, ""):
+            self.printed.append(line)
+            if '"event": "listening"' in line:
+                fields = json.loads(line)
+                self.ports = {name: fields[name] for name in fields if name.endswith("_port")}
+                self._listening.set()
+        self._listening.set()  # it will not
 
     def probe(self):
         """Return what `/readyz` says, `down` if nobody answers."""
         try:
-            return httpx2.get(f"http://127.0.0.1:{self.ports['ops_port']}/readyz").text.strip()
+            return httpx2.get(
+                f"http://127.0.0.1:{self.ports.get('ops_port', 0)}/readyz"
+            ).text.strip()
         except httpx2.TransportError:
             return "down"
 
     def metrics(self):
-        return httpx2.get(f"http://127.0.0.1:{self.ports['ops_port']}/metrics").text
+        return httpx2.get(f"http://127.0.0.1:{self.ports.get('ops_port', 0)}/metrics").text
 
     def until_probe_says(self, *answers):
         """Wait for one of the answers and return it."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.process import PATIENCE, clean_environment, free_ports
+from tests.lifecycle.process import PATIENCE, clean_environment, free_port
 
 pytestmark = pytest.mark.timeout(180)  # starting processes takes seconds each
 
@@ -24,7 +24,7 @@ class Terminal:
     """A terminal's foreground: `make` and all that it started."""
 
     def __init__(self, **settings):
-        ports = dict(zip(("HTTP_PORT", "GRPC_PORT", "OPS_PORT"), free_ports(3), strict=True))
+        ports = {name: free_port() for name in ("HTTP_PORT", "GRPC_PORT", "OPS_PORT")}
         values = ports | settings
         self.make = subprocess.Popen(
             ["make", "run", *(f"ONE_MIN_{name}={value}" for name, value in values.items())],

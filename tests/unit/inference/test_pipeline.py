@@ -257,14 +257,22 @@ async def test_what_the_service_refuses_is_told(build, metrics, make):
 
 
 @BOTH
-async def test_what_an_error_tells_is_logged_and_replaces_nothing(build, make):
-    refusal = ServiceError(Reason.MODEL_NOT_FOUND, "no", metadata={"model": "x", "limit": "5"})
+@pytest.mark.parametrize(
+    ("reason", "model"),
+    [
+        pytest.param(Reason.RATE_LIMITED, "m", id="known"),
+        pytest.param(Reason.MODEL_NOT_FOUND, None, id="unknown"),
+        pytest.param(Reason.INVALID_FIELD, None, id="not looked up"),
+    ],
+)
+async def test_what_an_error_tells_is_logged_but_no_unknown_model(build, make, reason, model):
+    refusal = ServiceError(reason, "no", metadata={"model": "sk-secret", "limit": "5"})
 
     with capture_logs() as lines, pytest.raises(ServiceError) as refused:
         await make(build(refusal)[0])
     assert refused.value is refusal
     [line] = [line for line in lines if line["event"] == "call"]
-    assert (line["model"], line["limit"]) == ("m", "5")
+    assert (line["model"], line["limit"]) == (model, "5")
 
 
 @BOTH

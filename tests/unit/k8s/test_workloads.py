@@ -128,7 +128,7 @@ def test_a_rollout_never_has_fewer_pods(variant, name):
 
     assert strategy == {
         "type": "RollingUpdate",
-        "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+        "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0},
     }
 
 

@@ -69,7 +69,7 @@ async def test_events_are_written_together(client):
 async def test_a_source_that_never_waits_is_written_in_pieces_and_lets_others_run(client):
     ran = []
     async with opened(client, 60) as out:
-        asyncio.get_running_loop().call_soon(ran.append, True)
+        asyncio.get_running_loop().call_soon(ran.append, "ran")
         for _ in range(PENDING_LIMIT):
             await out.add(b"x")
     assert client.bodies == [b"x" * PENDING_LIMIT]

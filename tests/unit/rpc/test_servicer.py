@@ -229,6 +229,7 @@ async def test_a_caller_who_stops_reading_and_cancels_ends_the_call(stub, port):
     await soon(port.entered)
     rpc.cancel()
     await soon(port.ended)
+    assert port.left_in_order
 
 
 async def test_a_connection_that_drops_ends_its_streams_without_noise(target, port, caplog):
