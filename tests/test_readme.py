@@ -10,10 +10,12 @@ from pathlib import Path
 
 import grpc
 import httpx2
+import msgspec
 import pytest
 
 from service.errors import HTTP_ONLY, TABLE
 from service.observability.metrics import Metrics
+from service.settings import Settings, legal, variable
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -52,6 +54,28 @@ def test_the_table_of_metrics_is_that_of_the_registry():
     ]
     assert [row[1] for row in rows] == [family.type for family in families.values()]
     assert [row[3] for row in rows] == [family.documentation for family in families.values()]
+
+
+def shown(default):
+    """Return a default as an operator would write it."""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, float):
+        return f"`{default:g}`"
+    if isinstance(default, tuple):
+        default = ",".join(default)
+    return f"`{default}`" if default != "" else ""
+
+
+def about(field):
+    return msgspec.inspect.type_info(field.type).extra_json_schema["description"]
+
+
+def test_the_table_of_settings_is_the_settings_object():
+    assert table("settings") == [
+        [f"`{variable(field.name)}`", shown(field.default), about(field), legal(field.type)]
+        for field in msgspec.structs.fields(Settings)
+    ]
 
 
 @pytest.mark.anyio

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from service.settings import Settings
 
 _DISTRIBUTION: Final = "onemin-gateway"
+_DISCARDED_BODIES: Final = 2
+"""How many times the largest body is taken, and dropped, so that its client sees the refusal."""
+
 _EXPOSED: Final = (
     "openai-processing-ms",
     "openai-version",
@@ -52,7 +55,9 @@ def build_app(
         metrics: Where refusals before the port are counted.
         readiness: A process that is stopping asks its clients to connect elsewhere.
     """
-    app: ASGIApp = ErrorBoundary(Routes(api, settings), metrics)
+    app: ASGIApp = ErrorBoundary(
+        Routes(api, settings), metrics, discarded=_DISCARDED_BODIES * settings.max_body_bytes
+    )
     if settings.cors_origins:
         app = CORSMiddleware(
             app,

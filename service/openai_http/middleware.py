@@ -17,6 +17,7 @@ from service.openai_http.answer import send_json
 from service.openai_http.disconnect import ClientDisconnected
 from service.openai_http.errors import error_headers, error_json, routing_error
 from service.openai_http.exchange import Exchange, header
+from service.openai_http.upload import Upload
 from service.readiness import State
 
 if TYPE_CHECKING:
@@ -70,20 +71,25 @@ class Observation:
 
 
 class ErrorBoundary:
-    """Turns what is raised before the head was sent into OpenAI's error object."""
+    """Turns what is raised before the head was sent into OpenAI's error object.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    A body that is still on its way is taken first, unless all of it is over `discarded` bytes.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, *, discarded: int) -> None:
         self._app = app
         self._metrics = metrics
+        self._discarded = discarded
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         exchange = Exchange.of(scope)
         # With an application in the scope Starlette's router raises instead of answering in text.
         scope["app"] = self
+        upload = Upload(scope, receive)
         extra: list[tuple[bytes, bytes]] = []
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, upload.receive, send)
         except ClientDisconnected:
             return
         except ServiceError as raised:
@@ -96,6 +102,7 @@ class ErrorBoundary:
             error = ServiceError.internal()
         else:
             return
+        await upload.discard(self._discarded)
         await self._answer(error, extra, exchange, send)
 
     async def _answer(

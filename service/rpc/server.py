@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import logging
 import socket
@@ -75,7 +76,8 @@ class GrpcServer:
 
     async def wait_for_termination(self) -> None:
         """Wait until the server has stopped."""
-        await self._server.wait_for_termination()
+        # Shielded: to cancel this wait would cancel that of `stop` as well.
+        await asyncio.shield(self._server.wait_for_termination())
 
 
 def server_options(settings: Settings) -> list[tuple[str, int]]:

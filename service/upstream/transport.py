@@ -195,6 +195,7 @@ class Answer:
         self._response = response
         self._chunks = response.stream.__aiter__()  # type: ignore[union-attr]  # async, as the transport
         self._idle_timeout = idle_timeout
+        self._broken: UpstreamUnavailable | None = None
 
     async def chunk(self, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # per read
         """Return the next piece of the body as it arrived; empty at its clean end.
@@ -209,6 +210,8 @@ class Answer:
         """
         if self._encoding not in ("identity", ""):
             raise UpstreamMalformed("the answer is compressed")
+        if self._broken is not None:
+            raise self._broken
         failure: UpstreamError
         try:
             async with asyncio.timeout(self._idle_timeout if timeout is None else timeout):
@@ -217,6 +220,9 @@ class Answer:
             failure = UpstreamTimeout("the answer stopped coming")
         except (httpx.TransportError, aiohttp.ClientError) as error:
             failure = UpstreamUnavailable(f"the answer broke off: {type(error).__name__}")
+            if rest := b"":
+                self._broken = failure
+                return rest
         raise failure
 
     async def read(self, limit: int) -> bytes:
@@ -242,6 +248,18 @@ class _Slices(httpx.AsyncByteStream):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for start in range(0, len(self._body), _SLICE):
             yield self._body[start : start + _SLICE]
+
+
+def _rest(response: httpx.Response) -> bytes:
+    """Return what had come when the body broke off and was not read yet.
+
+    aiohttp's reader raises as soon as it knows of the break, whatever is in its buffer.
+    """
+    answer = getattr(response.stream, "_aiohttp_response", None)
+    if not isinstance(answer, aiohttp.ClientResponse):  # not the network's
+        return b""
+    answer.content.set_exception(None)  # type: ignore[arg-type]  # the one way to read on
+    return answer.content.read_nowait()
 
 
 def _network(settings: Settings) -> httpx.AsyncBaseTransport:

@@ -83,6 +83,27 @@ async def test_a_read_carries_no_key_and_no_body(provider, replies, transport_to
     assert "content-type" not in seen.headers
 
 
+@pytest.mark.parametrize("then", ["cut", "abort"])
+async def test_what_came_before_a_break_is_read_before_it_is_told(
+    provider, replies, transport_to, then
+):
+    provider.script = [replies.stream(*[b"x" * 10_000] * 5, then=then)]
+    transport = transport_to(provider.url)
+    endpoint = transport.endpoint("POST", "/path", "text/event-stream")
+    async with transport.send(endpoint, b"{}", credential=KEY) as answer:
+        async with asyncio.timeout(5):
+            while answer._response.stream._aiohttp_response.content.exception() is None:
+                await asyncio.sleep(0.01)
+        came = b""
+        with pytest.raises(UpstreamUnavailable) as broken:
+            while True:
+                came += await answer.chunk()
+        with pytest.raises(UpstreamUnavailable):
+            await answer.chunk()
+    assert came == b"x" * 50_000
+    assert broken.value.__context__ is None
+
+
 async def test_a_large_body_arrives_whole(provider, replies, transport_to):
     provider.script = [replies.whole()]
     body = bytes(range(256)) * (3 << 12) + b"end"
