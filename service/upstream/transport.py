@@ -220,7 +220,7 @@ class Answer:
             failure = UpstreamTimeout("the answer stopped coming")
         except (httpx.TransportError, aiohttp.ClientError) as error:
             failure = UpstreamUnavailable(f"the answer broke off: {type(error).__name__}")
-            if rest := b"":
+            if rest := _rest(self._response):
                 self._broken = failure
                 return rest
         raise failure

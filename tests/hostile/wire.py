@@ -62,15 +62,18 @@ def conversation(content="hello", **fields):
 async def exchange(url, *pieces):
     """Send pieces and return all that comes back, whoever closes first."""
     reader, writer = await asyncio.open_connection(*address(url))
+    # Read from the start: a refusal does not wait for the rest, and a reset would throw it away.
+    reading = asyncio.create_task(_rest(reader))
     try:
         async with asyncio.timeout(PATIENCE):
-            with contextlib.suppress(ConnectionError):  # a refusal need not wait for the rest
+            with contextlib.suppress(ConnectionError):
                 for piece in pieces:
                     writer.write(piece)
                     await writer.drain()
-            return await _rest(reader)
+            return await reading
     finally:
         writer.transport.abort()
+        reading.cancel()
 
 
 async def _rest(reader):
@@ -154,6 +157,7 @@ class Neighbour:
     def __init__(self, gateway):
         self._gateway = gateway
         self.answers = 0
+        self._answered = asyncio.Event()
 
     async def __aenter__(self):
         self._asking = asyncio.create_task(self._ask())
@@ -163,7 +167,11 @@ class Neighbour:
         answers = self.answers
         async with asyncio.timeout(PATIENCE):
             while self.answers < answers + 2 and not self._asking.done():
-                await asyncio.sleep(0.01)
+                self._answered.clear()
+                await asyncio.wait(
+                    {self._asking, asyncio.ensure_future(self._answered.wait())},
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
         self._asking.cancel()
         await asyncio.wait([self._asking])
         if kind is None and not self._asking.cancelled():
@@ -177,4 +185,5 @@ class Neighbour:
             call = await rpc(self._gateway, "GetModel", pb.GetModelRequest(id=MODEL), key)
             assert await call.code() is grpc.StatusCode.OK
             self.answers += 1
+            self._answered.set()
             await asyncio.sleep(0.01)

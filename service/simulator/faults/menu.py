@@ -36,7 +36,8 @@ FAULTS: dict[str, Fault] = {
 }
 
 _MARKER = re.compile(r"\[\[fault:(?P<spec>[^\[\]\n]{1,500})\]\]")
-_MARKER_AND_SPACE = re.compile(rf"[ \t]*{_MARKER.pattern}")
+# Blanks are taken from their first on only: else a long run of them is tried from each of them.
+_MARKER_AND_SPACE = re.compile(rf"(?<![ \t])[ \t]*{_MARKER.pattern}")
 _KEY_PREFIX = "sim-"
 _FLAKY_ARGUMENT = re.compile(r"(?P<times>\d+)(?P<separator>[:-])(?P<spec>.+)")
 _ORDER = {name: place for place, name in enumerate(FAULTS)}

@@ -16,7 +16,7 @@ from tests.e2e.container import engine as engines
 from tests.unit.k8s import manifests
 
 ROOT = Path(__file__).parents[3]
-CACHE = Path("/var/tmp/onemin-gateway-e2e")
+CACHE = Path("/var/tmp/onemin-gateway-e2e/base")
 BASE = "localbase/debian-python"
 READY_WITHIN = 30.0
 

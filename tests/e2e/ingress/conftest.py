@@ -17,11 +17,12 @@ from tests.e2e import programs
 from tests.e2e.ingress.envoy import Envoy
 from tests.e2e.nginx import Nginx, Server
 from tests.lifecycle.process import free_port
+from tests.unit.k8s.manifests import pods, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SCALE = 20
+SCALE = 30
 """By which every time in this folder is shorter than in the field."""
 
 IMPATIENCE = 60 / SCALE
@@ -52,18 +53,34 @@ class Ingress:
     async def channel(self):
         credentials = grpc.ssl_channel_credentials(self.authority.read_bytes())
         target = f"localhost:{self.ports['grpc']}"
-        # The name has an address that the proxies do not listen on.
         async with grpc.aio.secure_channel(target, credentials) as channel:
             yield channel
 
 
 @pytest.fixture(scope="session")
-async def gateway(simulator, tmp_path_factory):
-    """A gateway whose times are those of the manifests, scaled."""
-    times = {"keepalive_interval": 15, "idle_timeout": 120, "total_timeout": 180}
-    scaled = {name: seconds / SCALE for name, seconds in times.items()}
-    folder = tmp_path_factory.mktemp("gateway")
-    async with programs.gateway(folder, api_url=simulator.url, **scaled) as gateway:
+def scaled_gateway(simulator, tmp_path_factory):
+    """Run a gateway whose times are those of the manifests, scaled."""
+    shipped = settings("base", pods("base")["onemin-gateway"])
+    names = ("keepalive_interval", "idle_timeout", "first_byte_timeout", "total_timeout")
+    times = {name: getattr(shipped, name) / SCALE for name in names}
+
+    def run(**others):
+        folder = tmp_path_factory.mktemp("gateway")
+        return programs.gateway(folder, api_url=simulator.url, drain_delay=0, **times, **others)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+async def gateway(scaled_gateway):
+    async with scaled_gateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture(scope="session")
+async def early_gateway(scaled_gateway):
+    """One for proxies that cannot be told to be patient: it begins streams before the provider."""
+    async with scaled_gateway(early_head_after=10 / SCALE) as gateway:
         yield gateway
 
 
@@ -79,12 +96,12 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def run(gateway, certificate, nginx_program, envoy_program, simulator, tmp_path_factory):
-    """Run a proxy in front of the gateway: `async with run("nginx", silence=3) as ingress`."""
+def run(certificate, nginx_program, envoy_program, simulator, tmp_path_factory):
+    """Run a proxy in front of a gateway: `async with run("nginx", gateway) as ingress`."""
     makers = {"nginx": _nginx, "envoy": partial(_envoy, envoy_program)}
 
     @asynccontextmanager
-    async def run(name, **options):
+    async def run(name, gateway, **options):
         folder = tmp_path_factory.mktemp(name)
         ports = {door: free_port() for door in ("http", "grpc")}
         proxy = makers[name](folder, gateway, ports, certificate / "server.pem", **options)
@@ -95,16 +112,16 @@ def run(gateway, certificate, nginx_program, envoy_program, simulator, tmp_path_
 
 
 @pytest.fixture(scope="session", params=["nginx", "envoy"])
-async def ingress(request, run):
+async def ingress(request, run, gateway):
     """A proxy as the shipped overlays configure it."""
-    async with run(request.param) as ingress:
+    async with run(request.param, gateway) as ingress:
         yield ingress
 
 
 @pytest.fixture(scope="session", params=["nginx", "envoy"])
-async def impatient(request, run):
+async def impatient(request, run, early_gateway):
     """A proxy that ends what is silent for a scaled minute."""
-    async with run(request.param, silence=IMPATIENCE) as ingress:
+    async with run(request.param, early_gateway, silence=IMPATIENCE) as ingress:
         yield ingress
 
 

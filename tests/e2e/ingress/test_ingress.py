@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 
 import grpc
 import openai
@@ -131,8 +132,6 @@ async def test_no_piece_waits_for_the_next_and_a_client_that_leaves_reaches_the_
 
 @WHOLE
 async def test_a_caller_of_a_whole_answer_that_leaves_reaches_the_provider(ingress, ask_whole):
-    import asyncio
-
     before = ingress.simulator.counts()
     asking = asyncio.create_task(ask_whole(ingress, "hello [[fault:hang]]"))
     await ingress.simulator.until(
@@ -156,15 +155,15 @@ async def test_a_stream_that_is_silent_for_long(ingress, open_stream, fault):
         assert "".join([text async for text in texts]) == WORDS
 
 
-async def test_comments_keep_a_stream_alive_that_an_impatient_proxy_would_end(impatient):
+@pytest.mark.parametrize("fault", ["latency", "slow"], ids=["before the first event", "between"])
+async def test_comments_keep_a_stream_alive_that_an_impatient_proxy_would_end(impatient, fault):
     assert SILENCE > IMPATIENCE
-    prompt = f"repeat: {WORDS} [[fault:first-byte:{SILENCE}]]"
-    async with http_texts(impatient, prompt) as texts:
-        assert "".join([text async for text in texts]) == WORDS
+    async with http_texts(impatient, f"repeat: word [[fault:{fault}:{SILENCE}]]") as texts:
+        assert "".join([text async for text in texts]) == "word"
 
 
 async def test_what_has_no_comments_is_ended_by_an_impatient_proxy(impatient):
-    """Shows that the time-out of the test above is in force."""
+    """Shows that the time-out of the test above is in force: a whole answer cannot be begun."""
     with pytest.raises(openai.APIStatusError) as caught:
         await http_whole(impatient, f"hello [[fault:latency:{SILENCE}]]")
     assert caught.value.status_code == 504

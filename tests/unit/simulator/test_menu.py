@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,13 @@ def test_the_memory_of_flaky_faults_is_bounded():
 
 def test_the_model_does_not_see_the_markers():
     assert without_markers("repeat: a [[fault:crlf]]\n[[fault:slow:1]]b") == "repeat: a\nb"
+    assert without_markers("a \t[[fault:crlf]] [[fault:crlf]][[fault:crlf]] b") == "a b"
+
+
+def test_a_long_run_of_blanks_is_read_once():
+    began = time.process_time()
+    assert without_markers(" " * 200_000 + "a") == " " * 200_000 + "a"
+    assert time.process_time() - began < 2  # tried from each blank it takes a minute
 
 
 @pytest.mark.parametrize("text", ["-1", "nan", "3601", "soon"])
