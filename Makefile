@@ -8,17 +8,18 @@ CHECKED := service tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install run test lint format generate proto-check proto-baseline lock clean
+.PHONY: help install run test lint format generate proto-check proto-baseline lock clean \
+  image k8s-check k8s-audit
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## Make .venv with what the gateway needs.
 
 run: $(VENV)/installed ## Start the gateway over the simulator; ONE_MIN_API_URL=... for another provider.
 	@exec $(BIN)/python -m service.demo
 
-test: lint proto-check ## Run all checks and all tests.
+test: lint proto-check k8s-check ## Run all checks and all tests.
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
 lint: $(VENV)/installed-dev ## Check style, types and import rules.
@@ -45,10 +46,22 @@ generate: $(VENV)/installed-dev ## Generate gen/ from the protos.
 proto-baseline: $(VENV)/installed-dev ## Take the protos as the contract that may not be broken; at a release.
 	$(BIN)/buf build proto --exclude-source-info --output $(BASELINE)
 
+image: ## Build the image onemin-gateway:VERSION.
+	k8s/image.sh
+
+k8s-check: $(VENV)/installed-dev ## Check the recipe of the image and the style of the manifests.
+	$(BIN)/yamllint --strict --config-file k8s/yamllint.yaml k8s
+	$(BIN)/hadolint k8s/Dockerfile
+	$(BIN)/shellcheck k8s/*.sh tests/e2e/*.sh tests/e2e/container/*.sh
+
+k8s-audit: $(VENV)/installed-dev ## Run checkov on the manifests and the alerts' own tests.
+	k8s/audit.sh $(BIN)
+
 lock: $(VENV)/installed-dev ## Choose newest versions within pyproject.toml and lock them.
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra fast $(LOCK) --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --upgrade --extra fast $(LOCK) --group dev \
 	  --constraints requirements.lock --output-file requirements-dev.lock
+	$(BIN)/uv pip compile k8s/build.in --upgrade $(LOCK) --output-file k8s/build.lock
 
 clean: ## Remove .venv and every cache.
 	rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

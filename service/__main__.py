@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from service import app, lifecycle, tls
+from service import app, lifecycle, open_files, tls
 from service.observability import logging
 from service.settings import Settings, SettingsError, load, unknown_names
 
@@ -52,6 +52,7 @@ async def _serve(settings: Settings) -> int:
     misspelt = unknown_names(os.environ)
     if misspelt:
         _log.warning("variables that are no settings", names=misspelt)
+    open_files.make_room(settings.max_in_flight)
     return await lifecycle.run(app.build(settings), settings)
 
 

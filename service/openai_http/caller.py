@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from service.call import Call, Protocol, credential_from, traceparent_from
+from service.errors import Reason, ServiceError
 from service.openai_http.exchange import Exchange, header
 
 if TYPE_CHECKING:
@@ -17,6 +18,9 @@ def call_from(scope: Scope) -> Call:
     Raises:
         ServiceError: `MISSING_API_KEY` or `INVALID_API_KEY`.
     """
+    # Of two a proxy in front may have checked the other one.
+    if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
+        raise ServiceError(Reason.INVALID_API_KEY, "There is more than one Authorization header.")
     return Call(
         request_id=Exchange.of(scope).request_id,
         credential=credential_from(header(scope, b"authorization")),

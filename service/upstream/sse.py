@@ -90,7 +90,7 @@ class SseDecoder:
                 self._take(line, events)
             self._after_cr = chunk.endswith(b"\r")
         self._line += rest
-        if self._size + len(self._line) > self._max:
+        if self._size + self._unfinished() > self._max:
             raise EventTooLarge(events)
         return events
 
@@ -98,6 +98,13 @@ class SseDecoder:
         """Return the event that the end of the body completes, if there is one."""
         self._after_cr = False
         return self.feed(b"\n\n")
+
+    def _unfinished(self) -> int:
+        """Return the size of the line at hand, of which the byte order mark is no part."""
+        size = len(self._line)
+        if self._at_start and BOM.startswith(self._line[: len(BOM)]):
+            size -= min(size, len(BOM))
+        return size
 
     def _end_line(self, lines: list[bytes]) -> None:
         if self._line:

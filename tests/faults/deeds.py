@@ -8,7 +8,7 @@ OVERLOADED = Failure("OVERLOADED", "UNAVAILABLE", 503, None, hint=1)
 SHUTTING_DOWN = Failure("SHUTTING_DOWN", "UNAVAILABLE", 503, "shutting_down", hint=0)
 INTERNAL = Failure("INTERNAL", "INTERNAL", 500, None)
 LIMITED = Failure(
-    "RATE_LIMITED", "RESOURCE_EXHAUSTED", 429, "rate_limit_exceeded", "requests", hint=20
+    "RATE_LIMITED", "RESOURCE_EXHAUSTED", 429, "rate_limit_exceeded", "requests", hint=8
 )
 
 WHOLE = (Column.UNARY_HTTP, Column.UNARY_GRPC)

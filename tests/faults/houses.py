@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 SETTINGS = {
     "patient": {},
-    "hasty": {"first_byte_timeout": 0.8, "idle_timeout": 0.8},
-    "short": {"total_timeout": 1.0, "stream_timeout": 1.0},
+    "hasty": {"first_byte_timeout": 0.8, "idle_timeout": 1.5},
+    "short": {"total_timeout": 1.0, "stream_timeout": 2.0},
     "refused": {},
     "unresolved": {"api_url": "http://no-such-provider.invalid"},
     "untrusted": {},
@@ -35,8 +35,8 @@ SETTINGS = {
     "narrow": {"max_in_flight": 3, "max_in_flight_per_key": 1},
     "draining": {},
     "stopping": {},
-    "thinking": {"keepalive_interval": 0.05, "idle_timeout": 1.0},
-    "early": {"keepalive_interval": 0.1, "early_head_after": 0.2, "first_byte_timeout": 2.0},
+    "thinking": {"keepalive_interval": 0.05, "idle_timeout": 3.0},
+    "early": {"keepalive_interval": 0.1, "early_head_after": 0.2, "first_byte_timeout": 3.0},
 }
 
 

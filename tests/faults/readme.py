@@ -54,7 +54,8 @@ A dash means that the fault cannot strike there.
 
 Each cell also proves that the call is counted in `onemin_calls_total` once, under its ending, that
 nothing stays in flight here or open at the provider, and that neither the answer nor the log shows
-the key, and the answer no word, address or page of the provider.
+the key, and the answer no word, address or page of the provider. What silence looks like, comments,
+an early head and pings, is in `test_silence.py`.
 """
 
 

@@ -19,7 +19,7 @@ from tests.faults.matrix import Case, Column, Whole
 from tests.faults.raw import FLOOD_LIMIT, PIECE, RawProvider
 from tests.faults.wire import HttpCaller, call, request
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(120)]
 
 CASES = cells(CLIENT_DEEDS)
 SPLIT_CASES = cells(CLIENT_DEEDS, split=True)
@@ -111,7 +111,7 @@ class Act:
     async def deadline(self, column):
         fault = "[[fault:stall:4]]" if column.is_after else "[[fault:hang]]"
         async with self._kept() as (house, key, ledger):
-            rpc_ = rpc(house, key, fault, stream=column.is_streamed, seconds=1)
+            rpc_ = rpc(house, key, fault, stream=column.is_streamed, seconds=2)
             answer = await read_grpc(rpc_, stream=column.is_streamed)
             await ledger.ended("onemin_calls_total")
         assert answer.code == "DEADLINE_EXCEEDED"
@@ -124,9 +124,9 @@ class Act:
         assert [request.state for request in ledger.requests] == ["aborted"]
 
     async def wait_beyond_deadline(self, column):
-        fault = "[[fault:rate-limited-retry-after:20]]"
+        fault = "[[fault:rate-limited-retry-after:8]]"
         async with self._kept() as (house, key, ledger):
-            answer = await ask_grpc(house, key, fault, stream=column.is_streamed, seconds=15)
+            answer = await ask_grpc(house, key, fault, stream=column.is_streamed, seconds=5)
         check(column, Case(fault, LIMITED), answer)
         check_counted_once(ledger, column, "RATE_LIMITED", ["finished"])
 

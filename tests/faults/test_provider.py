@@ -15,6 +15,9 @@ from tests.faults.provider_rows import PROVIDER_ROWS
 
 pytestmark = pytest.mark.anyio
 
+LEAST_WAIT = 0.1
+"""Seconds: the shortest hint of the rows, and the shortest back-off."""
+
 UNREACHED = ("refused", "unresolved", "untrusted", "unconnectable")
 """Houses whose provider no request gets to."""
 
@@ -82,7 +85,9 @@ def check_counted_once(ledger, column, reason, processes):
 def check_retries(ledger, row, case):
     cause, tries = case.retries or (None, 0)
     assert ledger.added("onemin_upstream_retries_total") == tries
-    assert [line["cause"] for line in ledger.lines("upstream_retry")] == [cause] * tries
+    lines = ledger.lines("upstream_retry")
+    assert [line["cause"] for line in lines] == [cause] * tries
+    assert all(line["wait"] >= LEAST_WAIT for line in lines)
     operations = ("chat", "stream_chat")
     made = sum(
         ledger.added("onemin_upstream_requests_total", operation=name) for name in operations

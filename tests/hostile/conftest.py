@@ -40,3 +40,9 @@ def log():
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session", autouse=True)
+async def one_loop(anyio_backend):
+    """Keep one event loop for all tests: gRPC has one completion queue in a process."""
+    yield anyio_backend  # noqa: PT022  # a generator holds the loop, a coroutine would let it go

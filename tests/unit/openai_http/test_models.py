@@ -85,6 +85,13 @@ async def test_a_key_is_asked_for(door, path):
     assert door.refused() == {"MISSING_API_KEY": 1, "INVALID_API_KEY": 1}
 
 
+async def test_two_keys_are_refused_as_none_is_the_right_one(door, port):
+    headers = [("authorization", "Bearer a"), ("authorization", "Bearer b")]
+    response = await door.client.get("/v1/models", headers=headers)
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
+    assert port.calls == []
+
+
 async def test_the_call_carries_what_the_headers_say(door, port):
     traceparent = f"00-{'a' * 32}-{'b' * 16}-01"
     headers = {**HEADERS, "x-request-id": "mine-1", "traceparent": traceparent}

@@ -557,7 +557,7 @@ async def test_five_hundred_cancelled_streams_leave_the_pool_whole(provider, rep
 
     for _ in range(5):
         tasks = [asyncio.create_task(consume()) for _ in range(100)]
-        await provider.until(lambda: provider.open == 50)
+        await provider.until(lambda: provider.open == 51)  # one for the list of models
         random.shuffle(tasks)
         for task in tasks:
             task.cancel()
@@ -567,7 +567,7 @@ async def test_five_hundred_cancelled_streams_leave_the_pool_whole(provider, rep
     before = provider.connections
     results = await asyncio.gather(*(ask(client) for _ in range(200)))
     assert results == [ChatRecord("hello")] * 200
-    assert provider.connections - before <= 50
+    assert provider.connections - before <= 51
 
 
 # Retries

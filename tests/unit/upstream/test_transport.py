@@ -154,10 +154,12 @@ async def test_a_pool_that_stays_full(provider, replies, transport_to):
         provider.url, max_in_flight=1, max_in_flight_per_key=1, connect_timeout=0.1
     )
     async with asyncio.TaskGroup() as group:
-        waiting = group.create_task(exchange(transport))
-        await provider.until(lambda: provider.seen)
+        # One more than calls in flight, for the list of models.
+        waiting = [group.create_task(exchange(transport)) for _ in range(2)]
+        await provider.until(lambda: len(provider.seen) == 2)
         error = await failure_of(transport)
-        waiting.cancel()
+        for task in waiting:
+            task.cancel()
     assert isinstance(error, UpstreamTimeout)
     assert not error.sent
 
