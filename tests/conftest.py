@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from service import app
@@ -14,6 +15,9 @@ from service.simulator import Simulator
 
 if TYPE_CHECKING:
     from service.lifecycle import Gateway
+
+hypothesis.settings.register_profile("ours", deadline=None)  # a timing is never a test
+hypothesis.settings.load_profile("ours")
 
 KEY = "a-good-key"
 """Any key that is no fault is good for the simulator."""

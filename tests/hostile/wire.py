@@ -116,6 +116,10 @@ async def rpc(gateway, method, request, metadata=METADATA, **options):
         call = kind(f"/{SERVICE.full_name}/{method}")(
             body, metadata=metadata, timeout=PATIENCE, **options
         )
+        if streams:  # its end comes after what is not read yet
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                async for _ in call:
+                    pass
         await call.code()
         return call
 
