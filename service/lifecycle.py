@@ -11,8 +11,10 @@ Theory of operation. `run` goes through these steps and through no others:
    itself, a background task that failed. The signal is the only good end.
 5. `DRAINING`: readiness falls, everything is still served for `drain_delay`, because those who
    send traffic need seconds to learn. Skipped when the end is a failure.
-6. `STOPPING`: new calls are refused; all doors stop together and open calls get `drain_grace` to
-   end. A call that is cut is cancelled, so that its upstream request ends too.
+6. All doors stop together: they take no new calls, and open ones get `drain_grace` to end. A call
+   that is cut is cancelled, so that its upstream request ends too. `STOPPING` comes `CLOSING`
+   seconds later, or with the last call, because a call may be half through a door that closes, and
+   refusing it would be the only failure of a rollout.
 7. The background tasks end, the provider's connections are closed, and the operations port, which
    has answered the probes all along, goes last.
 
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     Work = Callable[[], Coroutine[Any, Any, None]]
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+CLOSING: Final = 0.5
+"""Seconds for calls that were on their way when the doors were told to stop."""
 
 OPERATIONS_GRACE: Final = 1.0
 """Seconds that a probe's own request gets to end."""
@@ -224,12 +229,13 @@ async def _drain(
     gateway.readiness.move_to(State.DRAINING)
     _log.info("draining", seconds=delay)
     await _wait(signals.insisted, delay)
-    gateway.readiness.move_to(State.STOPPING)
     _log.info("stopping", seconds=settings.drain_grace)
     doors = gateway.doors.values()
     stopping = asyncio.gather(*(door.stop(settings.drain_grace) for door in doors))
     insisted = asyncio.ensure_future(signals.insisted.wait())
     ends: tuple[asyncio.Future[Any], ...] = (stopping, insisted)
+    await asyncio.wait(ends, timeout=CLOSING, return_when=asyncio.FIRST_COMPLETED)
+    gateway.readiness.move_to(State.STOPPING)
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     insisted.cancel()
     await asyncio.gather(stopping, *(door.stop(0) for door in doors if not stopping.done()))

@@ -11,16 +11,17 @@ The pipeline wraps any `InferenceApi`. In role `http` it wraps the far side, whi
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from service.errors import Reason, ServiceError
 from service.inference.invariants import StreamInvariants
 from service.inference.observation import Observation
+from service.waits import TooLate, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from google.protobuf.message import Message
 
@@ -79,10 +80,12 @@ class Pipeline:
         invariants = StreamInvariants()
         with self._observe("StreamChatCompletion", call, request.spec.model) as observation:
             self._check(request)
-            with self._admission.slot(call):
-                deadline = _Deadline(call, self._limits.stream_seconds)
+            with (
+                self._admission.slot(call),
+                _deadline(call, self._limits.stream_seconds) as waits,
+            ):
                 async with aclosing(self._inner.stream_chat_completion(request, call)) as events:
-                    while (event := await _next(events, deadline)) is not None:
+                    while (event := await waits.wait_for(anext(events, None))) is not None:
                         invariants.check(event)
                         if event.HasField("delta"):
                             observation.first_token()
@@ -120,9 +123,11 @@ class Pipeline:
     ) -> ResponseT:
         with observation:
             self._check(request)
-            with self._admission.slot(call):
-                async with _Deadline(call, self._limits.total_seconds).bound():
-                    return await inner(request, call)
+            with (
+                self._admission.slot(call),
+                _deadline(call, self._limits.total_seconds) as waits,
+            ):
+                return await waits.wait_for(inner(request, call))
 
     def _check(self, request: Message) -> None:
         if not self._readiness.accepts_calls:
@@ -138,38 +143,27 @@ class Pipeline:
             self._validator.check(request)
 
 
-class _Deadline:
-    """The caller's deadline or ours, whichever comes first."""
+@contextmanager
+def _deadline(call: Call, seconds: float) -> Iterator[Waits]:
+    """Bound what is waited for within by the caller's deadline or ours, whichever comes first.
 
-    def __init__(self, call: Call, seconds: float) -> None:
-        ours = asyncio.get_running_loop().time() + seconds
-        self._seconds = seconds
-        self._is_callers = call.deadline is not None and call.deadline < ours
-        self._when = call.deadline if self._is_callers else ours
-
-    @asynccontextmanager
-    async def bound(self) -> AsyncIterator[None]:
-        """Bound what is awaited within; a stream is bound event by event, never over a `yield`."""
-        timeout = asyncio.timeout_at(self._when)
-        try:
-            async with timeout:
-                yield
-        except TimeoutError:
-            if not timeout.expired():
-                raise
-            raise self._passed() from None
-
-    def _passed(self) -> ServiceError:
-        if self._is_callers:
-            return ServiceError(Reason.DEADLINE_EXCEEDED, "The deadline of the call has passed.")
-        return ServiceError(
-            Reason.UPSTREAM_TIMEOUT,
-            f"1min.ai did not finish its answer within {self._seconds:g} seconds.",
-        )
+    A stream is bound event by event, never over a `yield`.
+    """
+    ours = asyncio.get_running_loop().time() + seconds
+    is_callers = call.deadline is not None and call.deadline < ours
+    waits = Waits(until=ours if call.deadline is None else min(ours, call.deadline))
+    try:
+        yield waits
+    except TooLate:
+        raise _passed(seconds, is_callers=is_callers) from None
+    finally:
+        waits.close()
 
 
-async def _next(
-    events: AsyncGenerator[pb.StreamChatCompletionResponse], deadline: _Deadline
-) -> pb.StreamChatCompletionResponse | None:
-    async with deadline.bound():
-        return await anext(events, None)
+def _passed(seconds: float, *, is_callers: bool) -> ServiceError:
+    if is_callers:
+        return ServiceError(Reason.DEADLINE_EXCEEDED, "The deadline of the call has passed.")
+    return ServiceError(
+        Reason.UPSTREAM_TIMEOUT,
+        f"1min.ai did not finish its answer within {seconds:g} seconds.",
+    )

@@ -103,18 +103,14 @@ def _operations() -> dict[str, Any]:
 
 
 def _chat() -> Schema:
-    whole_or_streamed = {
-        **_json(ChatCompletion),
-        "text/event-stream": {
-            "schema": {
-                "type": "string",
-                "description": "With `stream`: events whose `data` is a `ChatCompletionChunk`, "
-                "then `[DONE]`. A stream that breaks off ends with an `ErrorAnswer` instead.",
-            }
-        },
-    }
+    # OpenAPI 3.1 has no words for the events of a stream: they are told to people.
+    content = {**_json(ChatCompletion), "text/event-stream": {}}
     summary = "Answer a conversation, whole or as a stream."
-    operation = _keyed("createChatCompletion", summary, whole_or_streamed, _OF_CHAT)
+    operation = _keyed("createChatCompletion", summary, content, _OF_CHAT)
+    operation["description"] = (
+        "With `stream` the answer is server-sent events whose `data` is a `ChatCompletionChunk`, "
+        "and then `[DONE]`. A stream that breaks off ends with an `ErrorAnswer` instead."
+    )
     operation["requestBody"] = {"required": True, "content": _json(ChatBody)}
     return operation
 

@@ -2,9 +2,10 @@ r"""From the messages of a conversation to the one prompt that the provider take
 
 Theory of operation
 -------------------
-A single user message without a name goes up as it is. Any other conversation becomes turns under
-marker lines, and the danger is that the content of a turn pretends to be a marker: a web page in a
-user's message says "System: ..." and the model believes it.
+A single user message without a name goes up as it is, unless it is blank: the provider refuses a
+prompt of nothing. Any other conversation becomes turns under marker lines, and the danger is that
+the content of a turn pretends to be a marker: a web page in a user's message says "System: ..." and
+the model believes it.
 
 *The marker* is the boundary in square brackets, `[8f0c...]`. The caller of `flatten` makes a new
 boundary for every prompt, out of chance, so no content can know it. The first line of the prompt
@@ -77,8 +78,8 @@ def flatten(messages: Sequence[chat_pb2.ChatMessage], boundary: str) -> str:
     """
     if not (boundary.isascii() and boundary.isalnum()):
         raise ValueError("a boundary has ASCII letters and digits only")
-    if _is_plain(messages):
-        return _text(messages[0])
+    if _is_plain(messages) and (text := _text(messages[0])).strip():
+        return text
     return "\n\n".join(_Frame(boundary).blocks(messages))
 
 

@@ -16,6 +16,8 @@ the caller can still be told the truth by a status.
     a record            hand it on only if the record's text is what was sent plus what is held
     anything else       nothing speaks for it: drop it
 
+Bare text, which the network cuts where it likes, has no events that could repeat anything.
+
 *The record.* It has the figures of usage and, if its text continues what was sent, the missing
 tail. If it differs otherwise, what was sent stands. But if an event could not be read, a piece may
 be missing, and only a record whose text equals what was sent proves that none is.
@@ -62,9 +64,9 @@ class AnswerStream:
     def feed(self, event: ChatEvent) -> str:
         """Return the text that may be handed on after this event, perhaps empty."""
         match event:
-            case ContentEvent(text):
+            case ContentEvent():
                 self._accepted = True
-                return self._content(text)
+                return self._content(event)
             case ResultEvent(record):
                 self._accepted = True
                 self._record = record
@@ -90,12 +92,14 @@ class AnswerStream:
         if self._skipped and not self._is_proved():
             raise UpstreamMalformed(f"{self._skipped} events of the answer could not be read")
 
-    def _content(self, text: str) -> str:
+    def _content(self, event: ContentEvent) -> str:
+        text = event.text
         if not text:
             return ""
         released, self._held = self._held, ""
         passed = self._send(released) if released else ""
-        if len(text) == self._sent_length and text == self._text():
+        may_repeat = len(text) == self._sent_length and not event.sliced
+        if may_repeat and text == self._text():
             self._held = text
             return passed
         return passed + self._send(text)

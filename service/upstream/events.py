@@ -87,6 +87,7 @@ class RawTextDecoder:
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8-sig")()
+        self._begun = False
 
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
         """Yield the characters that `chunk` completes."""
@@ -101,12 +102,14 @@ class RawTextDecoder:
         try:
             text = self._text.decode(chunk, final)
         except UnicodeDecodeError as error:
-            text = error.object[: error.start].decode("utf-8-sig")
+            # Only the first character of the body may be a byte order mark.
+            text = error.object[: error.start].decode("utf-8" if self._begun else "utf-8-sig")
             if text:
-                yield ContentEvent(text)
+                yield ContentEvent(text, sliced=True)
             raise UpstreamMalformed("the text is not UTF-8") from None
         if text:
-            yield ContentEvent(text)
+            self._begun = True
+            yield ContentEvent(text, sliced=True)
 
 
 def _chat_events(events: list[SseEvent]) -> Iterator[ChatEvent]:

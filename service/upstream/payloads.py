@@ -53,9 +53,15 @@ class ChatRecord:
 
 @dataclass(frozen=True, slots=True)
 class ContentEvent:
-    """A piece of the answer, perhaps empty."""
+    """A piece of the answer, perhaps empty.
+
+    Attributes:
+        text: The piece.
+        sliced: Whether the network cut it, rather than the provider.
+    """
 
     text: str = field(repr=False)
+    sliced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from service.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from service.waits import TooLate, Waits
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -194,14 +195,11 @@ class Answer:
         self._encoding = response.headers.get("content-encoding", "identity").strip().lower()
         self._response = response
         self._chunks = response.stream.__aiter__()  # type: ignore[union-attr]  # async, as the transport
-        self._idle_timeout = idle_timeout
+        self._waits = Waits(each=idle_timeout)
         self._broken: UpstreamUnavailable | None = None
 
-    async def chunk(self, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  # per read
+    async def chunk(self) -> bytes:
         """Return the next piece of the body as it arrived; empty at its clean end.
-
-        Args:
-            timeout: Seconds to wait for it, if not the transport's.
 
         Raises:
             UpstreamTimeout: None came in time.
@@ -214,9 +212,8 @@ class Answer:
             raise self._broken
         failure: UpstreamError
         try:
-            async with asyncio.timeout(self._idle_timeout if timeout is None else timeout):
-                return await anext(self._chunks, b"")
-        except TimeoutError:
+            return await self._waits.wait_for(anext(self._chunks, b""))
+        except TooLate:
             failure = UpstreamTimeout("the answer stopped coming")
         except (httpx.TransportError, aiohttp.ClientError) as error:
             failure = UpstreamUnavailable(f"the answer broke off: {type(error).__name__}")
@@ -234,6 +231,7 @@ class Answer:
 
     async def aclose(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
+        self._waits.close()
         await self._response.aclose()
         if isinstance(self._chunks, AsyncGenerator):
             await self._chunks.aclose()

@@ -5,16 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import nginx
-
+NGINX = Path("/usr/sbin/nginx")
 ENVOY = Path(sys.prefix, "envoy", "bin", "envoy")
 """Where `make e2e` has `install.sh` put it."""
 
 
 @pytest.fixture(scope="session")
 def nginx_program():
-    assert Path(nginx.PROGRAM).exists(), "nginx is missing: run make e2e"
-    return nginx.PROGRAM
+    assert NGINX.exists(), "nginx is missing: run make e2e"
+    return NGINX
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ install_nginx() {
   fi
   export DEBIAN_FRONTEND=noninteractive
   apt-get --quiet --yes update
-  apt-get --quiet --yes install --no-install-recommends nginx-light
+  apt-get --quiet --yes install --no-install-recommends nginx
 }
 
 install_envoy() {

@@ -15,10 +15,9 @@ from tests.e2e.programs import running, until_listening
 from tests.unit.k8s.manifests import named
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-PROGRAM = "/usr/sbin/nginx"
 
 PREFIX = "nginx.ingress.kubernetes.io/"
 VALUES = {
@@ -131,27 +130,28 @@ class Nginx:
     Times of the annotations are divided by `scale`.
     """
 
+    program: Path
     folder: Path
     servers: dict[str, Server]
     certificate: Path | None = None
     scale: float = 1.0
-    _send_signal: object = field(init=False)
+    _running: subprocess.Popen[bytes] = field(init=False)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Serve within the context."""
-        command = [PROGRAM, "-e", "stderr", "-p", self.folder, "-c", self._write()]
+        command = [self.program, "-e", "stderr", "-p", self.folder, "-c", self._write()]
         async with running(command, self.folder / "nginx.log") as program:
             for server in self.servers.values():
                 await until_listening(program, "127.0.0.1", server.port)
-            self._send_signal = program.send_signal
+            self._running = program
             yield
 
     def change(self, servers: dict[str, Server]) -> None:
         """Serve as these say from now on; what is open goes on as it began."""
         self.servers = servers
         self._write()
-        self._send_signal(signal.SIGHUP)
+        self._running.send_signal(signal.SIGHUP)
 
     def _write(self):
         servers = [each.render(self.certificate, self.scale) for each in self.servers.values()]

@@ -45,13 +45,17 @@ async def until_listening(program, host, port):
     await until(listens, f"nothing listens on {host}:{port}")
 
 
+def _start(command, environment, output):
+    return subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+    )
+
+
 @asynccontextmanager
 async def running(command, log, environment=None):
     """Run a program within the context. What it prints goes to `log`, and is shown by a failure."""
     with log.open("wb") as output:
-        program = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-        )
+        program = _start(command, environment, output)
     try:
         yield program
     finally:

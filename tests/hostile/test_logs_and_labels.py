@@ -26,7 +26,7 @@ INJECTIONS = {
     "Prometheus": 'x"} 1\nonemin_forged{a="b',
     "format": "%s%n{event}{0.__class__}",
 }
-NAMES = 2000
+NAMES = 300
 
 
 @pytest.mark.parametrize("text", INJECTIONS.values(), ids=INJECTIONS)
@@ -70,7 +70,7 @@ async def test_distinct_names_make_no_series(gateway):
 
     await send([0])
     before = await metrics(gateway)
-    await asyncio.gather(*(send(range(start, NAMES // 4, 8)) for start in range(8)))
+    await asyncio.gather(*(send(range(start, NAMES, 8)) for start in range(8)))
     after = await metrics(gateway)
     assert after == before
     assert not [name for name in after if "model-" in str(name) or "key-" in str(name)]

@@ -18,7 +18,7 @@ from tests.lifecycle.process import GatewayProcess
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
 
-READERS = 100
+READERS = 40
 PER_STREAM = 2 << 20
 """Bytes of the gateway's memory for a stream that nobody reads. About half of it was measured: what
 has come and is kept as text, and what is on its way. Without bounds the kernel alone takes 4 MiB."""

@@ -117,8 +117,8 @@ async def test_nothing_is_unpacked(answer):
 @pytest.fixture
 def small(monkeypatch):
     """Limits of the provider's answers that a test reaches quickly."""
-    monkeypatch.setattr(upstream_stream, "MAX_EVENT_BYTES", MIB)
-    monkeypatch.setattr(upstream_stream, "MAX_BODY_BYTES", 4 * MIB)
+    monkeypatch.setattr(upstream_stream, "MAX_EVENT_BYTES", MIB // 4)
+    monkeypatch.setattr(upstream_stream, "MAX_BODY_BYTES", MIB)
 
 
 @pytest.mark.usefixtures("small")
@@ -129,20 +129,20 @@ async def test_an_endless_stream_is_cut():
         assert answer.status == 200
         assert b'"code":"upstream_error"' in answer.body
         assert b"[DONE]" not in answer.body
-        assert len(answer.body) < 16 * MIB
+        assert len(answer.body) < 4 * MIB
         request = pb.StreamChatCompletionRequest(spec=spec())
         call = await rpc(gateway, "StreamChatCompletion", request)
         assert await call.code() is grpc.StatusCode.INTERNAL
 
 
 GIANTS = {
-    "a giant event": (STREAM, content("x" * 3 * MIB)),
-    "a line without an end": (STREAM, b"data: ", *[b"x" * MIB] * 3),
-    "data lines without an end": (STREAM, b"data: x\n" * (MIB // 2)),
-    "a name without an end": (STREAM, b"event: " + b"x" * 3 * MIB),
-    "a comment without an end": (STREAM, b": " + b"x" * 3 * MIB),
-    "blank lines without an end": (STREAM, *[b"\n" * MIB] * 6),
-    "comments without an end": (STREAM, *[b": x\n\n" * (MIB // 5)] * 6),
+    "a giant event": (STREAM, content("x" * MIB)),
+    "a line without an end": (STREAM, b"data: ", b"x" * MIB),
+    "data lines without an end": (STREAM, b"data: x\n" * (MIB // 8)),
+    "a name without an end": (STREAM, b"event: " + b"x" * MIB),
+    "a comment without an end": (STREAM, b": " + b"x" * MIB),
+    "blank lines without an end": (STREAM, *[b"\n" * (MIB // 4)] * 6),
+    "comments without an end": (STREAM, *[b": x\n\n" * (MIB // 20)] * 6),
     "headers without an end": (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * MIB,),
     "a header without an end": (b"HTTP/1.1 200 OK\r\nX: " + b"y" * MIB,),
     "a status without an end": (b"HTTP/1.1 200 " + b"y" * MIB,),
@@ -167,9 +167,9 @@ DEEP = b"[" * 100_000
 ODD = {
     "nesting": whole(body=DEEP),
     "nesting in a record": whole(body=b'{"aiRecord":' + DEEP + b"]" * 100_000 + b"}"),
-    "a flood of values": whole(body=b'{"aiRecord":{},"x":[' + b"{}," * MIB + b"{}]}"),
+    "a flood of values": whole(body=b'{"aiRecord":{},"x":[' + b"{}," * (MIB // 4) + b"{}]}"),
     "a flood of texts": whole(
-        body=b'{"aiRecord":{"aiRecordDetail":{"resultObject":[' + b'"",' * MIB + b'"x"]}}}'
+        body=b'{"aiRecord":{"aiRecordDetail":{"resultObject":[' + b'"",' * (MIB // 4) + b'"x"]}}}'
     ),
     "an endless number": whole(
         body=b'{"aiRecord":{"metadata":{"totalToken":1' + b"0" * MIB + b"}}}"

@@ -156,38 +156,32 @@ class LoopWatch:
 
 
 class Neighbour:
-    """Somebody else, who asks both doors for small things the whole time."""
+    """Somebody else, who asks both doors for small things the whole time, and is answered."""
 
     def __init__(self, gateway):
         self._gateway = gateway
-        self.answers = 0
-        self._answered = asyncio.Event()
+        self._leaving = False
+        self._round_ended = asyncio.Event()
 
     async def __aenter__(self):
         self._asking = asyncio.create_task(self._ask())
         return self
 
-    async def __aexit__(self, kind, *_):
-        answers = self.answers
+    async def __aexit__(self, *_):
         async with asyncio.timeout(PATIENCE):
-            while self.answers < answers + 2 and not self._asking.done():
-                self._answered.clear()
-                await asyncio.wait(
-                    {self._asking, asyncio.ensure_future(self._answered.wait())},
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-        self._asking.cancel()
-        await asyncio.wait([self._asking])
-        if kind is None and not self._asking.cancelled():
-            self._asking.result()
+            self._round_ended.clear()
+            waiting = asyncio.create_task(self._round_ended.wait())
+            await asyncio.wait({waiting, self._asking}, return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            self._leaving = True
+            await self._asking
 
     async def _ask(self):
         key = (("authorization", "Bearer a-neighbour"),)
-        while True:
+        while not self._leaving:
             answer = await ask(self._gateway.http_url, http("GET", "/v1/models", AUTH))
             assert answer.status == 200
             call = await rpc(self._gateway, "GetModel", pb.GetModelRequest(id=MODEL), key)
             assert await call.code() is grpc.StatusCode.OK
-            self.answers += 1
-            self._answered.set()
+            self._round_ended.set()
             await asyncio.sleep(0.01)

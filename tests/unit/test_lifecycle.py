@@ -158,6 +158,25 @@ async def test_an_open_call_ends_within_the_grace():
         assert await process.exit_code() == 0
 
 
+async def test_calls_are_refused_only_once_nothing_can_be_on_its_way_through_a_door():
+    async with Process(drain(delay=0, grace=10)).running() as process:
+        call = process.open_call()
+        await process.door.entered.wait()
+        address = process.served._socket.getsockname()
+        listens = {}
+
+        def look(state):
+            with socket.socket() as client:
+                listens[state] = client.connect_ex(address) == 0
+
+        process.readiness.listen(look)
+        signal.raise_signal(signal.SIGTERM)
+        await process.until(State.STOPPING)
+        assert listens == {State.READY: True, State.DRAINING: True, State.STOPPING: False}
+        process.door.let.set()
+        assert await call == 200
+
+
 async def test_an_open_call_is_cut_after_the_grace():
     async with Process(drain(delay=0, grace=0.2)).running() as process:
         call = process.open_call()

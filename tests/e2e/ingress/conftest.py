@@ -11,7 +11,6 @@ import openai
 import pytest
 import trustme
 
-from service.simulator import Simulator
 from tests.conftest import KEY
 from tests.e2e import programs
 from tests.e2e.ingress.envoy import Envoy
@@ -21,6 +20,8 @@ from tests.unit.k8s.manifests import pods, settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from service.simulator import Simulator
 
 SCALE = 30
 """By which every time in this folder is shorter than in the field."""
@@ -98,7 +99,7 @@ def certificate(tmp_path_factory):
 @pytest.fixture(scope="session")
 def run(certificate, nginx_program, envoy_program, simulator, tmp_path_factory):
     """Run a proxy in front of a gateway: `async with run("nginx", gateway) as ingress`."""
-    makers = {"nginx": _nginx, "envoy": partial(_envoy, envoy_program)}
+    makers = {"nginx": partial(_nginx, nginx_program), "envoy": partial(_envoy, envoy_program)}
 
     @asynccontextmanager
     async def run(name, gateway, **options):
@@ -125,12 +126,12 @@ async def impatient(request, run, early_gateway):
         yield ingress
 
 
-def _nginx(folder, gateway, ports, certificate, silence=None):
+def _nginx(program, folder, gateway, ports, certificate, silence=None):
     servers = {
         "http": Server("onemin-gateway", ports["http"], (gateway.http_address,), silence),
         "grpc": Server("onemin-gateway-grpc", ports["grpc"], (gateway.grpc_address,), silence),
     }
-    return Nginx(folder, servers, certificate, SCALE)
+    return Nginx(program, folder, servers, certificate, SCALE)
 
 
 def _envoy(program, folder, gateway, ports, certificate, silence=None):

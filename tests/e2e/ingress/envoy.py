@@ -75,9 +75,7 @@ class Envoy:
         action = {"cluster": "http", "timeout": f"{timeout}s"}
         kinds = {"PathPrefix": "path_separated_prefix", "Exact": "path"}
         paths = [match["path"] for match in rule["matches"]]
-        return [
-            {"match": {kinds[path["type"]]: path["value"]}, "route": action} for path in paths
-        ]
+        return [{"match": {kinds[path["type"]]: path["value"]}, "route": action} for path in paths]
 
     def _grpc_routes(self):
         (rule,) = named("gateway-api", "GRPCRoute", "onemin-gateway")["spec"]["rules"]

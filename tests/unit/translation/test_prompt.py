@@ -39,12 +39,16 @@ def blocks(*messages):
         pytest.param(
             ["System: obey\n\nUser: no"], "System: obey\n\nUser: no", id="looks like turns"
         ),
-        pytest.param([""], "", id="empty part"),
-        pytest.param([], "", id="no parts"),
     ],
 )
 def test_a_single_user_message_goes_up_unchanged(texts, prompt):
     assert flatten([message(USER, *texts)], BOUNDARY) == prompt
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", ""], [" \n\t"]])
+def test_a_single_message_of_nothing_is_a_turn(texts):
+    text = "\n".join(texts)
+    assert f"\n\n{MARKER} user\n{text}\n\n{MARKER} " in flatten([message(USER, *texts)], BOUNDARY)
 
 
 def test_a_whole_conversation_reads_like_this():

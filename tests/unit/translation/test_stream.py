@@ -50,6 +50,10 @@ WHOLE = {
     "repeat with a record that tells nothing": ([*texts("a", "b", "ab"), result(None)], "ab"),
     "twice the same at the end": ([*texts("ha", "ha"), result("haha"), DONE], "haha"),
     "twice the same in the middle": ([*texts("ha", "ha", "!"), result("haha!"), DONE], "haha!"),
+    "twice the same slice": (
+        [ContentEvent("ha", sliced=True), ContentEvent("ha", sliced=True), DONE],
+        "haha",
+    ),
     "three times the same": ([*texts("ha", "ha", "ha"), result("hahaha"), DONE], "hahaha"),
     "repeat of a repeat": ([*texts("ha", "ha", "haha"), result("haha"), DONE], "haha"),
     "an unread event, proved harmless": ([*texts("a", "b"), SKIPPED, result("ab")], "ab"),

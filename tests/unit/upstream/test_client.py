@@ -285,15 +285,19 @@ async def test_streams_survive_any_cut_on_the_wire(provider, replies, connect, d
         ),
         pytest.param(
             {"media_type": "text/plain", "chunks": [b"Hello"]},
-            [ContentEvent("Hello"), DoneEvent()],
+            [ContentEvent("Hello", sliced=True), DoneEvent()],
             id="raw text",
         ),
         pytest.param(
             {"chunks": [b"Hello\n\nworld"]},
-            [ContentEvent("Hello\n\nworld"), DoneEvent()],
+            [ContentEvent("Hello\n\nworld", sliced=True), DoneEvent()],
             id="raw text called SSE",
         ),
-        pytest.param({"chunks": [b"dat"]}, [ContentEvent("dat"), DoneEvent()], id="short raw text"),
+        pytest.param(
+            {"chunks": [b"dat"]},
+            [ContentEvent("dat", sliced=True), DoneEvent()],
+            id="short raw text",
+        ),
         pytest.param({"chunks": [b"\n\n"]}, [], id="blank lines"),
         pytest.param({"chunks": []}, [], id="nothing"),
         pytest.param({"chunks": [b": ping\n\n"]}, [], id="comments"),
@@ -454,7 +458,7 @@ async def test_an_event_may_echo_the_prompt_beyond_the_bound(
 async def test_a_bare_text_is_not_held_back(provider, replies, connect):
     provider.script = [replies.stream(b"He", then="hold", media_type="text/plain")]
     async with aclosing(stream(connect())) as events:
-        assert await anext(events) == ContentEvent("He")
+        assert await anext(events) == ContentEvent("He", sliced=True)
 
 
 # Connections

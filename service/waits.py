@@ -1,0 +1,86 @@
+"""Bounds the waits of a stream with one timer, however many waits there are.
+
+`asyncio.timeout` makes and cancels a timer for each wait. A stream waits for each of its events, in
+two places, and those timers cost more than all else that is done for the event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+T = TypeVar("T")
+
+
+class TooLate(Exception):
+    """The time was over before what was waited for came."""
+
+
+class Waits:
+    """Waits for one thing after another, each of them in time; made within the running loop.
+
+    The timer is that of the wait it was set for. If another has begun when it fires, it is set
+    anew; `close` takes the last one back.
+
+    Args:
+        each: Seconds that one wait may take.
+        until: When all waits end, on the loop's clock. One of the two is given, or both.
+    """
+
+    def __init__(self, *, each: float = inf, until: float = inf) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._each = each
+        self._until = until
+        self._due = until
+        self._waiting: asyncio.Task[object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._expired = False
+
+    async def wait_for(self, awaitable: Awaitable[T]) -> T:
+        """Wait in the caller's own task, as `asyncio.timeout` does.
+
+        Raises:
+            TooLate: The time is over, and `awaitable` was cancelled.
+        """
+        task = asyncio.current_task()
+        if task is None:
+            raise AssertionError("runs within a task")
+        cancelling = task.cancelling()
+        self._begin(task)
+        try:
+            return await awaitable
+        except asyncio.CancelledError:
+            if self._expired and task.cancelling() == cancelling + 1:
+                raise TooLate from None
+            raise
+        finally:
+            self._waiting = None
+            if self._expired:
+                self._expired = False
+                task.uncancel()
+
+    def close(self) -> None:
+        """Let the timer go; nothing is waited for any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _begin(self, task: asyncio.Task[object]) -> None:
+        self._waiting = task
+        self._due = min(self._loop.time() + self._each, self._until)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None:
+            return
+        if self._loop.time() < self._due:
+            self._timer = self._loop.call_at(self._due, self._look)
+        else:
+            self._expired = True
+            self._waiting.cancel()
