@@ -9,7 +9,7 @@ CHECKED := service tests
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run test lint format generate proto-check proto-baseline lock clean \
-  image k8s-check k8s-audit
+  e2e bench bench-quick bench-compare image k8s-check k8s-audit
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,6 +21,19 @@ run: $(VENV)/installed ## Start the gateway over the simulator; ONE_MIN_API_URL=
 
 test: lint proto-check k8s-check ## Run all checks and all tests.
 	$(BIN)/python -m pytest -n 2 --cov --cov-report=term
+
+e2e: $(VENV)/installed-dev ## Run the image, the proxies and rollouts for real; as root, on Debian.
+	tests/e2e/install.sh $(BIN)/python $(VENV)/envoy
+	$(BIN)/python -m pytest tests/e2e
+
+bench: $(VENV)/installed-dev ## Measure speed beside the floor and nginx; up to ten minutes.
+	$(BIN)/python -m tests.bench --json bench.json
+
+bench-quick: $(VENV)/installed-dev ## The same in fewer rounds.
+	$(BIN)/python -m tests.bench --quick
+
+bench-compare: $(VENV)/installed-dev ## Compare this tree with a commit: make bench-compare BASE=rev.
+	$(BIN)/python -m tests.bench --base $(BASE)
 
 lint: $(VENV)/installed-dev ## Check style, types and import rules.
 	$(BIN)/ruff check $(CHECKED)
