@@ -5,11 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 BASELINE := proto/baseline.binpb
 CHECKED := service tests
+ORACLES := sse stream record body values message prompt
+FUZZ_SECONDS ?= 600
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run test lint format generate proto-check proto-baseline lock clean \
-  e2e bench bench-quick bench-compare image k8s-check k8s-audit
+  e2e fuzz bench bench-quick bench-compare image k8s-check k8s-audit
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +27,13 @@ test: lint proto-check k8s-check ## Run all checks and all tests.
 e2e: $(VENV)/installed-dev ## Run the image, the proxies and rollouts for real; as root, on Debian.
 	tests/e2e/install.sh $(BIN)/python $(VENV)/envoy
 	$(BIN)/python -m pytest tests/e2e
+
+fuzz: $(VENV)/installed-dev ## Fuzz every decoder: FUZZ_SECONDS=600 each, after a long run of the property tests.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/atheris.lock
+	HYPOTHESIS_PROFILE=long $(BIN)/python -m pytest --timeout 0 tests/fuzz
+	for oracle in $(ORACLES); do \
+	  $(BIN)/python -m tests.fuzz.run $$oracle -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 bench: $(VENV)/installed-dev ## Measure speed beside the floor and nginx; up to ten minutes.
 	$(BIN)/python -m tests.bench --json bench.json

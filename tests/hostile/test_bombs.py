@@ -1,7 +1,6 @@
-"""Requests that are small to send and dear to serve: each is answered, and nobody else waits.
+"""Requests that are small to send and dear to serve: each is answered, and a neighbour all along.
 
-What is measured is the longest piece of work on the event loop, in CPU time: it is what all other
-calls of the process wait for. The sizes without a defence take seconds.
+How long the event loop is held is measured by `make bench`.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from tests.hostile.wire import (
     AUTH,
     CHAT,
     JSON,
-    LoopWatch,
     Neighbour,
     ask,
     chat,
@@ -28,9 +26,6 @@ from tests.hostile.wire import (
 )
 
 pytestmark = pytest.mark.anyio
-
-LONGEST = 0.5
-"""CPU seconds: a body of 16 MiB is copied, searched and sent on in less."""
 
 MIB = 1 << 20
 QUARTER = MIB // 4
@@ -72,10 +67,9 @@ FLOODS = {
 @pytest.mark.parametrize("body", FLOODS.values(), ids=FLOODS)
 async def test_a_flood_of_values_is_refused_unparsed(gateway, body):
     assert len(body) <= LIMIT
-    async with Neighbour(gateway), LoopWatch() as watch:
+    async with Neighbour(gateway):
         answer = await ask(gateway.http_url, chat(body))
     assert (answer.status, answer.error["code"]) == (413, "request_too_large")
-    assert watch.longest < LONGEST
 
 
 LARGE = {
@@ -93,14 +87,13 @@ LARGE = {
 
 @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
 async def test_a_hard_text_is_answered_and_counted(gateway, text, log):
-    async with Neighbour(gateway), LoopWatch() as watch:
+    async with Neighbour(gateway):
         answer = await ask(gateway.http_url, chat(conversation(text, max_tokens=5)))
         counted = await rpc(gateway, "CountTokens", pb.CountTokensRequest(spec=spec(text)))
     assert answer.status == 200, answer.body
     assert json.loads(answer.body)["usage"]["prompt_tokens"] > 0
     assert await counted.code() is grpc.StatusCode.OK
     assert "tokens_estimated" not in log.text
-    assert watch.longest < LONGEST
 
 
 ODD = {
@@ -169,13 +162,12 @@ ODD = {
 
 @pytest.mark.parametrize(("body", "status", "code"), ODD.values(), ids=ODD)
 async def test_an_odd_body_has_one_short_answer(gateway, body, status, code):
-    async with Neighbour(gateway), LoopWatch() as watch:
+    async with Neighbour(gateway):
         answer = await ask(gateway.http_url, chat(body))
     assert answer.status == status, answer.body
     if status != 200:
         assert code in (None, answer.error["code"])
         assert len(answer.body) < 2048
-    assert watch.longest < LONGEST
 
 
 async def test_a_body_without_an_end_is_refused_at_the_limit(gateway):
@@ -247,11 +239,10 @@ MESSAGES = {
 @pytest.mark.parametrize(("request_", "refusal"), MESSAGES.values(), ids=MESSAGES)
 async def test_a_message_that_is_too_much_is_refused(gateway, method, request_, refusal):
     code, reason = refusal
-    async with Neighbour(gateway), LoopWatch() as watch:
+    async with Neighbour(gateway):
         call = await rpc(gateway, method, request_)
     assert await call.code() is code
     assert reason in dict(await call.trailing_metadata())["grpc-status-details-bin"]
-    assert watch.longest < LONGEST
 
 
 async def test_a_message_over_the_library_s_limit_is_refused(gateway):

@@ -12,7 +12,7 @@ from onemin.inference.v1 import inference_service_pb2 as pb
 from service.upstream import stream as upstream_stream
 from tests.conftest import all_in_one
 from tests.hostile.provider import STREAM, Provider, content, endless, fixed
-from tests.hostile.wire import KEY, LoopWatch, ask, chat, conversation, rpc, spec
+from tests.hostile.wire import KEY, ask, chat, conversation, rpc, spec
 
 pytestmark = pytest.mark.anyio
 
@@ -107,10 +107,9 @@ BOMBS = {
 @pytest.mark.parametrize("answer", BOMBS.values(), ids=BOMBS)
 async def test_nothing_is_unpacked(answer):
     provider = Provider(fixed(answer))
-    async with provider.running(), over(provider) as gateway, LoopWatch() as watch:
+    async with provider.running(), over(provider) as gateway:
         endings = [ending async for ending in each_way(gateway)]
     assert endings == ["upstream_error"] * 2 + ["INTERNAL"] * 2
-    assert watch.longest < 0.5
     assert all(b"accept-encoding: identity" in request.lower() for request in provider.requests)
 
 
@@ -153,14 +152,13 @@ GIANTS = {
 @pytest.mark.parametrize("pieces", GIANTS.values(), ids=GIANTS)
 async def test_a_giant_is_refused_within_bounds(pieces):
     provider = Provider(fixed(*pieces))
-    async with provider.running(), over(provider) as gateway, LoopWatch() as watch:
+    async with provider.running(), over(provider) as gateway:
         answer = await ask(gateway.http_url, chat(conversation(stream=True)))
         call = await rpc(
             gateway, "StreamChatCompletion", pb.StreamChatCompletionRequest(spec=spec())
         )
     assert answer.status == 502, answer.body[:200]
     assert await call.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNAVAILABLE)
-    assert watch.longest < 0.5
 
 
 DEEP = b"[" * 100_000
@@ -180,9 +178,8 @@ ODD = {
 @pytest.mark.parametrize("answer", ODD.values(), ids=ODD)
 async def test_an_odd_record_ends_in_one_way(answer):
     provider = Provider(fixed(answer))
-    async with provider.running(), over(provider) as gateway, LoopWatch() as watch:
+    async with provider.running(), over(provider) as gateway:
         endings = [ending async for ending in each_way(gateway)]
     assert {
         ending in (None, "upstream_error", "upstream_empty", "INTERNAL") for ending in endings
     } == {True}
-    assert watch.longest < 1.0

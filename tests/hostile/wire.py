@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -128,31 +127,6 @@ def spec(text="hello", **fields):
     part = chat_pb2.ContentPart(text=text)
     message = chat_pb2.ChatMessage(role=chat_pb2.CHAT_ROLE_USER, parts=[part])
     return chat_pb2.ChatCompletionSpec(**{"model": MODEL, "messages": [message]} | fields)
-
-
-class LoopWatch:
-    """The longest piece of work on the event loop, in CPU seconds, so that other programs on the
-    machine do not count."""
-
-    def __init__(self):
-        self.longest = 0.0
-
-    async def __aenter__(self):
-        self._turning = asyncio.create_task(self._turn())
-        await asyncio.sleep(0)
-        return self
-
-    async def __aexit__(self, *_):
-        self._turning.cancel()
-        await asyncio.wait([self._turning])
-
-    async def _turn(self):
-        last = time.thread_time()
-        while True:
-            await asyncio.sleep(0.001)
-            now = time.thread_time()
-            self.longest = max(self.longest, now - last)
-            last = now
 
 
 class Neighbour:
