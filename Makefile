@@ -7,11 +7,12 @@ BASELINE := proto/baseline.binpb
 CHECKED := service tests
 ORACLES := sse stream record body values message prompt
 FUZZ_SECONDS ?= 600
+SECONDS ?= 300
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help install run test lint format generate proto-check proto-baseline lock clean \
-  e2e fuzz bench bench-quick bench-compare image k8s-check k8s-audit
+  e2e fuzz soak bench bench-quick bench-compare image k8s-check k8s-audit
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ fuzz: $(VENV)/installed-dev ## Fuzz every decoder: FUZZ_SECONDS=600 each, after 
 	for oracle in $(ORACLES); do \
 	  $(BIN)/python -m tests.fuzz.run $$oracle -max_total_time=$(FUZZ_SECONDS) || exit 1; \
 	done
+
+soak: $(VENV)/installed-dev ## Load both doors, faults switched on, and judge the end: SECONDS=300.
+	$(BIN)/python -m tests.soak --seconds $(SECONDS)
 
 bench: $(VENV)/installed-dev ## Measure speed beside the floor and nginx; up to ten minutes.
 	$(BIN)/python -m tests.bench --json bench.json

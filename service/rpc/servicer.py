@@ -6,7 +6,8 @@ request; the library would answer UNKNOWN with the text of the exception.
 
 from __future__ import annotations
 
-from contextlib import aclosing
+import asyncio
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 import grpc.aio
@@ -21,7 +22,7 @@ from service.rpc.metadata import call_from, initial_metadata, request_id_in
 from service.rpc.status import to_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from google.protobuf.descriptor import Descriptor
 
@@ -132,19 +133,33 @@ def _guarded(
 
     async def handle(body: bytes, context: Context) -> ResultT:
         request_id = request_id_in(context.invocation_metadata() or ())
-        try:
-            return await answer(body, context, request_id)
-        except ServiceError as error:
-            failure = error
-        except grpc.aio.BaseError:  # the connection is gone, there is nobody to answer
-            raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, its text must not go out
-            _log.error("unexpected error", request_id=request_id, exc_info=error)
-            failure = ServiceError.internal()
-        await context.abort_with_status(to_grpc(failure, request_id))
+        with _caller_may_be_gone():
+            try:
+                return await answer(body, context, request_id)
+            except ServiceError as error:
+                failure = error
+            except grpc.aio.BaseError:  # the connection is gone, there is nobody to answer
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it is, its text must not go out
+                _log.error("unexpected error", request_id=request_id, exc_info=error)
+                failure = ServiceError.internal()
+            await context.abort_with_status(to_grpc(failure, request_id))
         raise AssertionError("abort raises")
 
     return handle
+
+
+@contextmanager
+def _caller_may_be_gone() -> Iterator[None]:
+    """Take what could not be sent for what it is: nobody is there any more.
+
+    The library cancels the handler of a call that has ended, by its deadline for example. What is
+    sent in the moment before that fails, and the library would log it as an error with its stack.
+    """
+    try:
+        yield
+    except grpc.aio.InternalError:
+        raise asyncio.CancelledError from None
 
 
 def _decode(request_type: type[RequestT], body: bytes) -> RequestT:

@@ -243,7 +243,7 @@ async def test_a_connection_that_drops_ends_its_streams_without_noise(target, po
 
 
 class GoneContext:
-    """The context of a call whose connection dropped while an answer was on its way."""
+    """The context of a call that ended while an answer was on its way, unknown to its handler."""
 
     def invocation_metadata(self):
         return KEY
@@ -254,11 +254,18 @@ class GoneContext:
     async def send_initial_metadata(self, _):
         raise grpc.aio.InternalError("gone")
 
+    async def abort_with_status(self, _):
+        raise grpc.aio.InternalError("gone")
 
+
+@pytest.mark.parametrize("failure", [None, ServiceError(Reason.UPSTREAM_STALLED, "Too late.")])
 @pytest.mark.parametrize("name", ["CreateChatCompletion", "StreamChatCompletion"])
-async def test_nobody_is_answered_and_nothing_logged_where_nobody_is(port, metrics, name):
+async def test_a_call_is_cancelled_quietly_where_nobody_is(port, metrics, name, failure):
+    port.failure = failure
+    port.events = [failure] if failure else port.events
     handler = Servicer(port, metrics).handlers()[name]
-    with capture_logs() as logs, pytest.raises(grpc.aio.InternalError):
+    # The library logs any other exception of a handler as an error.
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
         await (handler.unary_unary or handler.unary_stream)(
             RPCS[name].SerializeToString(), GoneContext()
         )
