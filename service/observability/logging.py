@@ -2,8 +2,8 @@
 
 The service logs through structlog; the standard library's records, those of other libraries, take
 the same way from `WARNING` on, whatever the level of ours: their debug lines show headers and
-bodies. Two last-resort processors stand before the renderer: one masks what is named or looks like
-a credential, one cuts long texts. Neither is a licence to log a key.
+bodies. The renderer has two last resorts: it masks what is named or looks like a credential, and it
+cuts long texts. Neither is a licence to log a key.
 """
 
 from __future__ import annotations
@@ -43,6 +43,20 @@ _SECRET_TEXT: Final = re.compile(
 )
 
 
+_SECRET_HINTS: Final = (
+    "api",
+    "authorization",
+    "bearer",
+    "cookie",
+    "credential",
+    "password",
+    "secret",
+)
+"""Every name and every text that is masked has one of these in it."""
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, default=repr)
+
+
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Send all logs of the process to `stream`, standard output if None, from `level` on."""
     shared: list[Processor] = [
@@ -50,37 +64,35 @@ def configure(level: str, stream: TextIO | None = None) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    rendering: list[Processor] = [
-        structlog.processors.format_exc_info,
-        mask_secrets,
-        cut_values,
-        name_the_event_first,
-        structlog.processors.JSONRenderer(serializer=json.dumps, ensure_ascii=True),
-    ]
+    rendering: list[Processor] = [structlog.processors.format_exc_info, render]
     output = stream or sys.stdout
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(output),
-        cache_logger_on_first_use=False,
+        cache_logger_on_first_use=True,
     )
     _route_standard_library(shared, rendering, _LEVELS[level], output)
 
 
-def mask_secrets(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Mask values whose name, or whose text, is that of a credential."""
-    return {name: _masked(name, value) for name, value in event.items()}
+def render(_: WrappedLogger, __: str, event: EventDict) -> str:
+    """Return the line: what every line has comes first, because people read from the left.
 
-
-def cut_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Cut long texts; how much is missing is said."""
-    return {name: _cut(name, value) for name, value in event.items()}
-
-
-def name_the_event_first(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Put what every line has before what only some have: people read lines from the left."""
+    Values are masked and cut only where the line shows a reason: looking at each of them cost more
+    than all else that is done for a line.
+    """
     first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
-    return {**first, **event}
+    ordered = {**first, **event}
+    line = _ENCODER.encode(ordered)
+    if len(line) <= VALUE_LIMIT and not _hints_at_secrets(line):
+        return line
+    masked = {name: _masked(name, value) for name, value in ordered.items()}
+    return _ENCODER.encode({name: _cut(name, value) for name, value in masked.items()})
+
+
+def _hints_at_secrets(line: str) -> bool:
+    line = line.lower()
+    return any(hint in line for hint in _SECRET_HINTS)
 
 
 def _route_standard_library(
