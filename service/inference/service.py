@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -175,9 +176,8 @@ def _new_id() -> str:
 
 
 def _now() -> Timestamp:
-    now = Timestamp()
-    now.GetCurrentTime()
-    return now
+    seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+    return Timestamp(seconds=seconds, nanos=nanos)
 
 
 def _started(model: Resolution, ignored: list[str]) -> pb.StreamChatCompletionResponse:

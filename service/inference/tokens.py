@@ -10,7 +10,7 @@ stops. And counts are remembered, because a conversation comes again with every 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import itertools
 import threading
 import time
 from collections import OrderedDict
@@ -39,7 +39,7 @@ long run of spaces, or Chinese). A thread costs 0.1 ms, so it pays above."""
 _WORKERS: Final = 2
 _SLICE_SECONDS: Final = 0.01
 _REMEMBERED: Final = 4096
-_REMEMBERED_CHARS: Final = 128  # below, counting is as cheap as the digest
+_REMEMBERED_CHARS: Final = 128  # below, counting is as cheap as remembering
 _PANIC_BYTES_PER_TOKEN: Final = 4
 
 # The overhead of a chat, as OpenAI's cookbook counts it ("How to count tokens with tiktoken"). The
@@ -119,6 +119,8 @@ class Encoding:
 
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
+        if len(text) <= PIECE_CHARS:
+            return self._count_piece(text)
         return sum(self.counts(text))
 
     def counts(self, text: str) -> Iterator[int]:
@@ -207,76 +209,91 @@ class TokenCounter:
 
     async def count_text(self, text: str, encoding: Encoding) -> int:
         """Return the number of tokens of a text."""
-        size = len(text) if text.isascii() else 3 * len(text)
-        return await self._sum(self._text_steps(text, encoding), size, encoding)
+        return await self._count_texts((text,), encoding)
 
     async def count_messages(
         self, messages: Sequence[chat_pb2.ChatMessage], encoding: Encoding
     ) -> int:
         """Return the number of tokens that OpenAI would count for a conversation."""
-        size = sum(message.ByteSize() for message in messages)
-        return await self._sum(self._message_steps(messages, encoding), size, encoding)
+        texts: list[str] = []
+        names = 0
+        for message in messages:
+            texts += [part.text for part in message.parts]
+            if message.HasField("name"):
+                texts.append(message.name)
+                names += 1
+        overhead = _PER_MESSAGE * len(messages) + _PER_NAME * names + _PER_REPLY
+        return overhead + await self._count_texts(texts, encoding)
 
     @staticmethod
     def _encoding(encoder: LazyEncoder, *, estimated: bool = False) -> Encoding:
         return Encoding(encoder.name, estimated, encoder)
 
-    async def _sum(self, steps: Iterator[int], size: int, encoding: Encoding) -> int:
+    async def _count_texts(self, texts: Sequence[str], encoding: Encoding) -> int:
         await self.prepare(encoding)
-        if size <= INLINE_BYTES:
-            return sum(steps)
+        if sum(map(_size, texts)) <= INLINE_BYTES:
+            return sum([self._count(text, encoding) for text in texts])
+        steps = itertools.chain.from_iterable(self._steps(text, encoding) for text in texts)
         loop = asyncio.get_running_loop()
         total = 0
         while (count := await loop.run_in_executor(self._workers, _advance, steps)) is not None:
             total += count
         return total
 
-    def _message_steps(
-        self, messages: Sequence[chat_pb2.ChatMessage], encoding: Encoding
-    ) -> Iterator[int]:
-        for message in messages:
-            yield _PER_MESSAGE
-            if message.HasField("name"):
-                yield _PER_NAME + encoding.count(message.name)
-            for part in message.parts:
-                yield from self._text_steps(part.text, encoding)
-        yield _PER_REPLY
-
-    def _text_steps(self, text: str, encoding: Encoding) -> Iterator[int]:
+    def _count(self, text: str, encoding: Encoding) -> int:
         if len(text) < _REMEMBERED_CHARS:
-            yield encoding.count(text)
+            return encoding.count(text)
+        count = self._memory.get(encoding, text)
+        if count is None:
+            count = encoding.count(text)
+            self._memory.put(encoding, text, count)
+        return count
+
+    def _steps(self, text: str, encoding: Encoding) -> Iterator[int]:
+        """Yield what a text counts, or each of its pieces where it has several."""
+        if len(text) <= PIECE_CHARS:
+            yield self._count(text, encoding)
             return
-        key = (encoding.name, _digest(text))
-        total = self._memory.get(key)
-        if total is not None:
-            yield total
-            return
-        total = 0
-        for count in encoding.counts(text):
-            total += count
+        count = self._memory.get(encoding, text)
+        if count is not None:
             yield count
-        self._memory.put(key, total)
+            return
+        count = 0
+        for each in encoding.counts(text):
+            count += each
+            yield each
+        self._memory.put(encoding, text, count)
 
 
 class _Memory:
-    """The counts of texts seen lately, by digest: `functools.lru_cache` would keep the texts."""
+    """The counts of texts seen lately, by hash: `functools.lru_cache` would keep the texts.
+
+    Python's hash of a text has 64 bits and a secret of the process in it: two texts of one length
+    that share theirs cannot be made, and among so few they do not happen.
+    """
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[tuple[str, bytes], int] = OrderedDict()
+        self._counts: OrderedDict[tuple[str, int, int], int] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, key: tuple[str, bytes]) -> int | None:
+    def get(self, encoding: Encoding, text: str) -> int | None:
+        key = (encoding.name, len(text), hash(text))
         with self._lock:
             count = self._counts.get(key)
             if count is not None:
                 self._counts.move_to_end(key)
             return count
 
-    def put(self, key: tuple[str, bytes], count: int) -> None:
+    def put(self, encoding: Encoding, text: str, count: int) -> None:
         with self._lock:
-            self._counts[key] = count
+            self._counts[encoding.name, len(text), hash(text)] = count
             if len(self._counts) > _REMEMBERED:
                 self._counts.popitem(last=False)
+
+
+def _size(text: str) -> int:
+    """Return the bytes of a text in UTF-8, or more."""
+    return len(text) if text.isascii() else 3 * len(text)
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -287,13 +304,6 @@ def _pieces(text: str) -> Iterator[str]:
 
 def _utf8(piece: str) -> bytes:
     return piece.encode(errors="surrogatepass")  # a lone surrogate counts, and is never refused
-
-
-def _digest(text: str) -> bytes:
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in _pieces(text):
-        digest.update(_utf8(piece))
-    return digest.digest()
 
 
 def _estimate(piece: str) -> int:
