@@ -19,8 +19,8 @@ class StreamInvariants:
         self._started = False
         self._completed = False
 
-    def check(self, event: pb.StreamChatCompletionResponse) -> None:
-        """Raise `InvariantBroken` if this event may not come now."""
+    def check(self, event: pb.StreamChatCompletionResponse) -> str:
+        """Return the name of its kind; raise `InvariantBroken` if it may not come now."""
         kind = event.WhichOneof("event")
         if kind is None or self._completed or (kind == "started") is self._started:
             raise InvariantBroken(f"{kind} out of order")
@@ -28,6 +28,7 @@ class StreamInvariants:
             raise InvariantBroken("an empty delta")
         self._started = True
         self._completed = kind == "completed"
+        return kind
 
     def close(self) -> None:
         """Raise `InvariantBroken` if the stream may not end without an error now."""

@@ -51,15 +51,13 @@ class Observation:
         self._first_token: float | None = None
         self._completed = False
 
-    def first_token(self) -> None:
-        """Note that text came; only the first time counts."""
-        if self._first_token is None:
+    def note(self, event: str) -> None:
+        """Note an event of a stream, by its kind: when text came first, and that it is whole."""
+        if event == "delta" and self._first_token is None:
             self._first_token = self._elapsed()
             self._metrics.first_token_seconds.labels(self._call.protocol).observe(self._first_token)
-
-    def completed(self) -> None:
-        """Note that the last event was handed out: leaving now is no cancellation."""
-        self._completed = True
+        elif event == "completed":
+            self._completed = True  # leaving now is no cancellation
 
     def __enter__(self) -> Self:
         return self

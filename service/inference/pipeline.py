@@ -86,11 +86,7 @@ class Pipeline:
             ):
                 async with aclosing(self._inner.stream_chat_completion(request, call)) as events:
                     while (event := await waits.wait_for(anext(events, None))) is not None:
-                        invariants.check(event)
-                        if event.HasField("delta"):
-                            observation.first_token()
-                        elif event.HasField("completed"):
-                            observation.completed()
+                        observation.note(invariants.check(event))
                         yield event
             invariants.close()
 

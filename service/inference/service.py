@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from service.inference.tokens import TokenCounter
     from service.observability.metrics import Metrics
     from service.upstream.client import OneMinClient
-    from service.upstream.payloads import ChatPayload
+    from service.upstream.payloads import ChatEvent, ChatPayload
 
 
 class InferenceService:
@@ -87,11 +87,11 @@ class InferenceService:
         started = False
         try:
             async with aclosing(self._texts(spec, model, answer, call)) as texts:
-                async for text in texts:
+                async for read in texts:
                     if not started:
                         started = True
                         yield _started(model, ignored)
-                    if text:
+                    for text in read:
                         yield _delta(text)
             yield _completed(answer.finish_reason, await answer.usage())
         except UpstreamError as error:
@@ -127,22 +127,22 @@ class InferenceService:
 
     async def _texts(
         self, spec: chat_pb2.ChatCompletionSpec, model: Resolution, answer: Answer, call: Call
-    ) -> AsyncGenerator[str]:
-        """Yield the text that may be handed on; the first, perhaps empty, tells acceptance.
+    ) -> AsyncGenerator[list[str]]:
+        """Yield the texts that may be handed on, by the read; the first list tells acceptance.
 
         What came is yielded before what went wrong is raised.
         """
         stream = AnswerStream(web_search=spec.HasField("web_search"))
-        events = self._client.stream_chat(
+        reads = self._client.stream_chat(
             _payload(spec, model), credential=call.credential, deadline=call.deadline
         )
         failure: UpstreamError | None = None
         try:
-            async with aclosing(events):
-                async for event in events:
-                    text = answer.feed(stream.feed(event))
+            async with aclosing(reads):
+                async for events in reads:
+                    texts = _fed(events, stream, answer)
                     if stream.accepted:
-                        yield text
+                        yield texts
                     if answer.is_cut:
                         return
         except UpstreamError as error:
@@ -151,7 +151,7 @@ class InferenceService:
         rest = answer.feed(stream.close())
         rest += "" if answer.is_cut else answer.close()
         if rest:
-            yield rest
+            yield [rest]
         if failure is not None:
             raise failure
         if not answer.is_cut:
@@ -165,6 +165,16 @@ class InferenceService:
 
     def _count(self, model: Resolution, usage: chat_pb2.TokenUsage) -> None:
         self._metrics.tokens_used(model.label, usage.prompt_tokens, usage.completion_tokens)
+
+
+def _fed(events: list[ChatEvent], stream: AnswerStream, answer: Answer) -> list[str]:
+    texts = []
+    for event in events:
+        if text := answer.feed(stream.feed(event)):
+            texts.append(text)
+        if answer.is_cut:
+            break
+    return texts
 
 
 def _payload(spec: chat_pb2.ChatCompletionSpec, model: Resolution) -> ChatPayload:
@@ -188,8 +198,9 @@ def _started(model: Resolution, ignored: list[str]) -> pb.StreamChatCompletionRe
 
 
 def _delta(text: str) -> pb.StreamChatCompletionResponse:
-    delta = pb.StreamChatCompletionResponse.Delta(text=text)
-    return pb.StreamChatCompletionResponse(delta=delta)
+    event = pb.StreamChatCompletionResponse()
+    event.delta.text = text  # half the cost of giving it to the constructor
+    return event
 
 
 def _completed(

@@ -72,6 +72,11 @@ class Metrics:
         self.calls.labels(method, protocol, reason).inc()
         self.call_seconds.labels(method, protocol).observe(seconds)
 
+    def upstream_ended(self, operation: str, outcome: str, seconds: float) -> None:
+        """Count one request to the provider."""
+        self.upstream_requests.labels(operation, outcome).inc()
+        self.upstream_seconds.labels(operation).observe(seconds)
+
     def tokens_used(self, model: str, prompt: int, completion: int) -> None:
         """Count the tokens of one answer, whole or not; `model` is a catalogue id or `other`."""
         self.tokens.labels(model, "prompt").inc(prompt)

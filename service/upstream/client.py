@@ -6,7 +6,7 @@ https://docs.1min.ai/docs/api/chat-with-ai-api describes the chat endpoint.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -15,16 +15,16 @@ from service.upstream.answers import check_status, read_whole, record_of, refuse
 from service.upstream.errors import UpstreamError, UpstreamTimeout
 from service.upstream.models import models_from
 from service.upstream.observation import Observer
-from service.upstream.payloads import DoneEvent, ResultEvent, SkippedEvent
 from service.upstream.retries import Retries
 from service.upstream.stream import MAX_BODY_BYTES, chat_events
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from service.observability.metrics import Metrics
+    from service.upstream.observation import Attempt
     from service.upstream.payloads import ChatEvent, ChatPayload, ChatRecord, ModelEntry, WebSearch
-    from service.upstream.transport import Transport
+    from service.upstream.transport import Answer, Endpoint, Transport
 
 CHAT_TYPE: Final = "UNIFY_CHAT_WITH_AI"
 
@@ -50,9 +50,11 @@ class OneMinClient:
         self._retries = retries
         self._chat = transport.endpoint("POST", "/api/chat-with-ai", "application/json")
         self._stream = transport.endpoint(
-            "POST", "/api/chat-with-ai?isStreaming=true", "text/event-stream"
+            "POST", "/api/chat-with-ai?isStreaming=true", "text/event-stream", head_at_once=True
         )
-        self._models = transport.endpoint("GET", f"/models?feature={CHAT_TYPE}", "application/json")
+        self._models = transport.endpoint(
+            "GET", f"/models?feature={CHAT_TYPE}", "application/json", head_at_once=True
+        )
 
     async def chat(
         self, payload: ChatPayload, *, credential: str, deadline: float | None
@@ -81,9 +83,10 @@ class OneMinClient:
 
     async def stream_chat(
         self, payload: ChatPayload, *, credential: str, deadline: float | None
-    ) -> AsyncGenerator[ChatEvent]:
+    ) -> AsyncGenerator[list[ChatEvent]]:
         """Answer a prompt while the answer is being written; arguments and errors as `chat`.
 
+        Yields the events of each read, never none, so that what is done for a read is done once.
         Closing the iterator closes the connection, and so does cancelling the task that waits for
         it. A stream may end without `ResultEvent` and `DoneEvent`; whether that is an answer is for
         the reader to say.
@@ -93,10 +96,17 @@ class OneMinClient:
         begun = False
         while True:
             try:
-                async with aclosing(self._stream_once(body, credential)) as events:
-                    async for event in events:
+                async with (
+                    self._answer("stream_chat", self._stream, body, credential) as (
+                        answer,
+                        attempt,
+                    ),
+                    aclosing(await chat_events(answer, len(body))) as reads,
+                ):
+                    async for events in reads:
                         begun = True
-                        yield event
+                        attempt.note(events)
+                        yield events
             except UpstreamError as error:
                 wait = None if begun else self._wait_after(error, tries, "stream_chat", deadline)
                 if wait is None:
@@ -122,45 +132,30 @@ class OneMinClient:
         await self._transport.aclose()
 
     async def _chat_once(self, body: bytes, credential: str) -> ChatRecord:
-        with self._observer.attempt("chat") as attempt:
-            async with self._transport.send(self._chat, body, credential=credential) as answer:
-                attempt.status = answer.status
-                await check_status(answer)
-                whole = await read_whole(answer, MAX_BODY_BYTES)
-                record = record_of(whole, answer.media_type)
-                attempt.complete = True
-                return record
-
-    async def _stream_once(self, body: bytes, credential: str) -> AsyncGenerator[ChatEvent]:
-        with self._observer.attempt("stream_chat") as attempt:
-            async with self._transport.send(
-                self._stream,
-                body,
-                credential=credential,
-                head_timeout=self._transport.first_byte_timeout,
-            ) as answer:
-                attempt.status = answer.status
-                await check_status(answer)
-                async with aclosing(await chat_events(answer, len(body))) as events:
-                    async for event in events:
-                        if isinstance(event, SkippedEvent):
-                            self._observer.skipped_event()
-                        elif isinstance(event, ResultEvent | DoneEvent):
-                            attempt.complete = True
-                        yield event
+        async with self._answer("chat", self._chat, body, credential) as (answer, attempt):
+            whole = await read_whole(answer, MAX_BODY_BYTES)
+            record = record_of(whole, answer.media_type)
+            attempt.complete = True
+            return record
 
     async def _list_models_once(self) -> list[ModelEntry]:
-        with self._observer.attempt("list_models") as attempt:
-            async with self._transport.send(
-                self._models, head_timeout=self._transport.first_byte_timeout
-            ) as answer:
+        async with self._answer("list_models", self._models) as (answer, attempt):
+            body = await read_whole(answer, MAX_MODELS_BYTES)
+            refuse_page(body, answer.media_type)
+            entries = models_from(body)
+            attempt.complete = True
+            return entries
+
+    @asynccontextmanager
+    async def _answer(
+        self, operation: str, endpoint: Endpoint, body: bytes = b"", credential: str | None = None
+    ) -> AsyncIterator[tuple[Answer, Attempt]]:
+        """Make one request, watched until the context is left; the answer is a success."""
+        with self._observer.attempt(operation) as attempt:
+            async with await self._transport.send(endpoint, body, credential=credential) as answer:
                 attempt.status = answer.status
                 await check_status(answer)
-                body = await read_whole(answer, MAX_MODELS_BYTES)
-                refuse_page(body, answer.media_type)
-                entries = models_from(body)
-                attempt.complete = True
-                return entries
+                yield answer, attempt
 
     def _wait_after(
         self, error: UpstreamError, tries: Retries, operation: str, deadline: float | None

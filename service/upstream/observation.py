@@ -15,8 +15,8 @@ Statuses are three digits long, so that the label stays bounded. No key, prompt 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
 
@@ -29,11 +29,13 @@ from service.upstream.errors import (
     UpstreamTruncated,
     UpstreamUnavailable,
 )
+from service.upstream.payloads import DoneEvent, ResultEvent, SkippedEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
 
     from service.observability.metrics import Metrics
+    from service.upstream.payloads import ChatEvent
 
 _log: Final[Any] = structlog.get_logger()
 
@@ -45,6 +47,8 @@ _OUTCOMES: Final[dict[type[UpstreamError], str]] = {
     UpstreamTruncated: "truncated",
 }
 
+_COMPLETIONS: Final = (ResultEvent, DoneEvent)
+
 
 class Attempt:
     """One request while it runs.
@@ -54,9 +58,51 @@ class Attempt:
         complete: Whether the answer is; told by the one who reads it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, operation: str, metrics: Metrics) -> None:
         self.status: int | None = None
         self.complete = False
+        self._operation = operation
+        self._metrics = metrics
+        self._started = time.perf_counter()
+
+    def note(self, events: list[ChatEvent]) -> None:
+        """Note what a read of the stream gave."""
+        for event in events:
+            if isinstance(event, SkippedEvent):
+                self._metrics.upstream_skipped_events.inc()
+            elif isinstance(event, _COMPLETIONS):
+                self.complete = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        outcome = self._outcome(error)
+        seconds = time.perf_counter() - self._started
+        self._metrics.upstream_ended(self._operation, outcome, seconds)
+        _log.debug(
+            "upstream_request",
+            operation=self._operation,
+            outcome=outcome,
+            status=self.status,
+            seconds=round(seconds, 4),
+        )
+
+    def _outcome(self, error: BaseException | None) -> str:
+        if error is None:
+            return "ok" if self.complete else "incomplete"
+        if isinstance(error, UpstreamRefused):
+            return f"refused_{error.status}"
+        if isinstance(error, UpstreamError):
+            return _OUTCOMES[type(error)]
+        if isinstance(error, (asyncio.CancelledError, GeneratorExit)):
+            return "ok" if self.complete else "cancelled"
+        return "failed"
 
 
 class Observer:
@@ -65,45 +111,11 @@ class Observer:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    @contextmanager
-    def attempt(self, operation: str) -> Iterator[Attempt]:
-        """Watch one request until the context is left."""
-        attempt = Attempt()
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        outcome = "failed"
-        try:
-            yield attempt
-            outcome = "ok" if attempt.complete else "incomplete"
-        except UpstreamError as error:
-            outcome = _outcome(error)
-            raise
-        except (asyncio.CancelledError, GeneratorExit):
-            outcome = "ok" if attempt.complete else "cancelled"
-            raise
-        finally:
-            seconds = clock() - started
-            self._metrics.upstream_requests.labels(operation, outcome).inc()
-            self._metrics.upstream_seconds.labels(operation).observe(seconds)
-            _log.debug(
-                "upstream_request",
-                operation=operation,
-                outcome=outcome,
-                status=attempt.status,
-                seconds=round(seconds, 4),
-            )
+    def attempt(self, operation: str) -> Attempt:
+        """Return what watches one request, as a context."""
+        return Attempt(operation, self._metrics)
 
     def retry(self, operation: str, cause: str, wait: float) -> None:
         """Note that a request will be made again after `wait` seconds."""
         self._metrics.upstream_retries.labels(cause).inc()
         _log.info("upstream_retry", operation=operation, cause=cause, wait=round(wait, 3))
-
-    def skipped_event(self) -> None:
-        """Note an event that is broken or unknown."""
-        self._metrics.upstream_skipped_events.inc()
-
-
-def _outcome(error: UpstreamError) -> str:
-    if isinstance(error, UpstreamRefused):
-        return f"refused_{error.status}"
-    return _OUTCOMES[type(error)]

@@ -19,7 +19,7 @@ from service.upstream.events import ChatDecoder, RawTextDecoder, SseChatDecoder,
 from service.upstream.payloads import ChatEvent, ContentEvent, DoneEvent, ResultEvent
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
     from service.upstream.transport import Answer
 
@@ -29,15 +29,18 @@ MAX_EVENT_BYTES: Final = 16 << 20
 MAX_BODY_BYTES: Final = 64 << 20
 """Bytes of one body, beside those of the request."""
 
+_ANSWERS: Final = (ContentEvent, ResultEvent)
+
 LINGER: Final = 0.2
 """Seconds that a stream has to end after `done`. The end follows at once from a server that
 frames its body, and lets the next call use the connection."""
 
 
-async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[ChatEvent]:
-    """Return the events of a streamed answer in order, once it is known how it is framed.
+async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[list[ChatEvent]]:
+    """Return the events of a streamed answer, by the read, once it is known how it is framed.
 
-    `DoneEvent` is the last. The caller closes the generator.
+    They come in order, in lists that are never empty; `DoneEvent` is the last. The caller closes
+    the generator.
 
     Raises:
         UpstreamRefused: The provider reported an error.
@@ -56,24 +59,28 @@ async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[Chat
     return _decoded(body, head, decoder)
 
 
-async def _whole(answer: Answer, head: bytes, limit: int) -> AsyncGenerator[ChatEvent]:
+async def _whole(answer: Answer, head: bytes, limit: int) -> AsyncGenerator[list[ChatEvent]]:
     body = await read_whole(answer, limit, head)
-    yield ResultEvent(record_of(body, answer.media_type))
-    yield DoneEvent()
+    yield [ResultEvent(record_of(body, answer.media_type)), DoneEvent()]
 
 
-async def _decoded(body: _Body, head: bytes, decoder: ChatDecoder) -> AsyncGenerator[ChatEvent]:
+async def _decoded(
+    body: _Body, head: bytes, decoder: ChatDecoder
+) -> AsyncGenerator[list[ChatEvent]]:
     accepted = False
     chunk = head
     try:
         while True:
-            for event in decoder.feed(chunk) if chunk else decoder.close():
-                if isinstance(event, DoneEvent):
-                    await body.drain()
-                    yield event
-                    return
-                accepted = accepted or isinstance(event, ContentEvent | ResultEvent)
-                yield event
+            events, ending = _read(decoder.feed(chunk) if chunk else decoder.close())
+            if events:
+                accepted = accepted or any(isinstance(event, _ANSWERS) for event in events)
+                yield events
+            if isinstance(ending, DoneEvent):
+                await body.drain()
+                yield [ending]
+                return
+            if ending is not None:
+                raise ending
             if not chunk:
                 return
             chunk = await body.chunk()
@@ -81,6 +88,19 @@ async def _decoded(body: _Body, head: bytes, decoder: ChatDecoder) -> AsyncGener
         raise (UpstreamStalled(str(error)) if accepted else error) from None
     except UpstreamUnavailable as error:
         raise (UpstreamTruncated(str(error)) if accepted else error) from None
+
+
+def _read(events: Iterator[ChatEvent]) -> tuple[list[ChatEvent], DoneEvent | UpstreamError | None]:
+    """Return what comes before the ending that the provider gave, and the ending if it is there."""
+    before: list[ChatEvent] = []
+    try:
+        for event in events:
+            if isinstance(event, DoneEvent):
+                return before, event
+            before.append(event)
+    except UpstreamError as error:
+        return before, error
+    return before, None
 
 
 class _Body:

@@ -18,10 +18,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 import httpx
@@ -57,7 +56,8 @@ class Endpoint:
 
     method: str
     url: httpx.URL
-    headers: httpx.Headers
+    headers: list[tuple[bytes, bytes]]
+    head_timeout: float | None
 
 
 class Transport:
@@ -67,6 +67,7 @@ class Transport:
         base_url: Its scheme, host and port.
         inner: What carries the requests.
         connect_timeout: Seconds to make a connection.
+        first_byte_timeout: Seconds to wait for a head that comes at once, connecting included.
         idle_timeout: Seconds to wait for each chunk of a body.
     """
 
@@ -79,7 +80,7 @@ class Transport:
         first_byte_timeout: float,
         idle_timeout: float,
     ) -> None:
-        self.first_byte_timeout = first_byte_timeout
+        self._first_byte_timeout = first_byte_timeout
         self._base_url = httpx.URL(base_url)
         self._inner = inner
         self._idle_timeout = idle_timeout
@@ -103,8 +104,17 @@ class Transport:
             idle_timeout=settings.idle_timeout,
         )
 
-    def endpoint(self, method: str, path: str, accept: str) -> Endpoint:
-        """Prepare requests to `path`, which may have a query."""
+    def endpoint(
+        self, method: str, path: str, accept: str, *, head_at_once: bool = False
+    ) -> Endpoint:
+        """Prepare requests to `path`, which may have a query.
+
+        Args:
+            method: `GET` or `POST`.
+            path: Where to, at the provider's host.
+            accept: The media type that is wanted.
+            head_at_once: Whether the head of an answer comes at once, and not with the whole of it.
+        """
         url = self._base_url.join(path)
         headers = {
             "Host": url.netloc.decode(),
@@ -115,24 +125,18 @@ class Transport:
         }
         if method == "POST":
             headers["Content-Type"] = "application/json"
-        return Endpoint(method, url, httpx.Headers(headers))
+        head_timeout = self._first_byte_timeout if head_at_once else None
+        return Endpoint(method, url, httpx.Headers(headers).raw, head_timeout)
 
-    @asynccontextmanager
     async def send(
-        self,
-        endpoint: Endpoint,
-        body: bytes = b"",
-        *,
-        credential: str | None = None,
-        head_timeout: float | None = None,
-    ) -> AsyncIterator[Answer]:
-        """Send one request; leaving the context early closes its connection.
+        self, endpoint: Endpoint, body: bytes = b"", *, credential: str | None = None
+    ) -> Answer:
+        """Send one request; its answer is a context, and leaving that early closes the connection.
 
         Args:
             endpoint: Where to.
             body: The whole body.
             credential: The key, printable ASCII; goes into the header `API-KEY` and nowhere else.
-            head_timeout: Seconds to wait for the head of the answer, connecting included.
 
         Raises:
             UpstreamUnavailable: No connection, or it broke before the answer.
@@ -140,23 +144,18 @@ class Transport:
             UpstreamMalformed: What came is not HTTP, or is compressed.
         """
         request = self._request(endpoint, body, credential)
-        response = await self._head(request, head_timeout)
-        answer = Answer(response, self._idle_timeout)
-        try:
-            yield answer
-        finally:
-            await answer.aclose()
+        return Answer(await self._head(request, endpoint.head_timeout), self._idle_timeout)
 
     async def aclose(self) -> None:
         """Close the pool."""
         await self._inner.aclose()
 
     def _request(self, endpoint: Endpoint, body: bytes, credential: str | None) -> httpx.Request:
-        headers = endpoint.headers.copy()
+        headers = [*endpoint.headers]
         if credential is not None:
-            headers["API-KEY"] = credential
+            headers.append((b"API-KEY", credential.encode()))
         if endpoint.method == "POST":
-            headers["Content-Length"] = str(len(body))
+            headers.append((b"Content-Length", b"%d" % len(body)))
         is_large = len(body) > _SLICE
         # Given as a stream, because httpx would work out once more what the headers say already.
         request = httpx.Request(
@@ -184,15 +183,15 @@ class Transport:
 
 
 class Answer:
-    """The head of an answer, and its body to be read once."""
+    """The head of an answer, and its body to be read once, within an async context."""
 
     def __init__(self, response: httpx.Response, idle_timeout: float) -> None:
         self.status = response.status_code
         self.reason = response.reason_phrase
-        self.retry_after = response.headers.get("retry-after")
-        content_type: str = response.headers.get("content-type", "")
-        self.media_type = content_type.partition(";")[0].strip().lower()
-        self._encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        self.retry_after = headers.get(b"retry-after")
+        self.media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+        self._encoding = headers.get(b"content-encoding", "identity").strip().lower()
         self._response = response
         self._chunks = response.stream.__aiter__()  # type: ignore[union-attr]  # async, as the transport
         self._waits = Waits(each=idle_timeout)
@@ -229,7 +228,10 @@ class Answer:
             body += chunk
         return bytes(body)
 
-    async def aclose(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
         self._waits.close()
         await self._response.aclose()

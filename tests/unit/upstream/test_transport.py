@@ -5,6 +5,7 @@ import gzip
 import socket
 import ssl
 import traceback
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -40,9 +41,8 @@ async def transport_to():
 
 async def exchange(transport, body=b"{}", *, method="POST", credential=KEY, head_timeout=None):
     endpoint = transport.endpoint(method, "/path?a=b", "application/json")
-    async with transport.send(
-        endpoint, body, credential=credential, head_timeout=head_timeout
-    ) as answer:
+    endpoint = replace(endpoint, head_timeout=head_timeout)
+    async with await transport.send(endpoint, body, credential=credential) as answer:
         return answer.status, await answer.read(1 << 30)
 
 
@@ -90,7 +90,7 @@ async def test_what_came_before_a_break_is_read_before_it_is_told(
     provider.script = [replies.stream(*[b"x" * 10_000] * 5, then=then)]
     transport = transport_to(provider.url)
     endpoint = transport.endpoint("POST", "/path", "text/event-stream")
-    async with transport.send(endpoint, b"{}", credential=KEY) as answer:
+    async with await transport.send(endpoint, b"{}", credential=KEY) as answer:
         async with asyncio.timeout(5):
             while answer._response.stream._aiohttp_response.content.exception() is None:  # noqa: ASYNC110  # aiohttp has no event
                 await asyncio.sleep(0.01)
