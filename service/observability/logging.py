@@ -69,8 +69,8 @@ def configure(level: str, stream: TextIO | None = None) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
-        logger_factory=structlog.PrintLoggerFactory(output),
-        cache_logger_on_first_use=True,
+        logger_factory=structlog.WriteLoggerFactory(output),
+        cache_logger_on_first_use=False,
     )
     _route_standard_library(shared, rendering, _LEVELS[level], output)
 
