@@ -263,13 +263,7 @@ def _rest(response: httpx.Response) -> bytes:
 
 
 def _network(settings: Settings) -> httpx.AsyncBaseTransport:
-    try:
-        tls = ssl.create_default_context(cafile=settings.upstream_ca or None)
-    except OSError as error:
-        raise SettingsError(
-            f"{variable('upstream_ca')}={settings.upstream_ca!r} is not legal: expected "
-            f"the path of a PEM file ({error.strerror or error})"
-        ) from None
+    tls = _tls(settings.upstream_ca)
 
     def session() -> aiohttp.ClientSession:
         # Called by the first request, because a session belongs to a running loop.
@@ -281,7 +275,21 @@ def _network(settings: Settings) -> httpx.AsyncBaseTransport:
             proxy=settings.upstream_proxy or None,
         )
 
-    return AiohttpTransport(verify=tls, client=session)
+    # The transport uses its own context for sessions of its own only, so it gets an empty one.
+    return AiohttpTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), client=session)
+
+
+def _tls(authorities: str) -> ssl.SSLContext | bool:
+    """Return what verifies the provider; aiohttp has one for the system's authorities (True)."""
+    if not authorities:
+        return True
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise SettingsError(
+            f"{variable('upstream_ca')}={authorities!r} is not legal: expected "
+            f"the path of a PEM file ({error.strerror or error})"
+        ) from None
 
 
 def _failure_of_head(error: Exception) -> UpstreamError:
