@@ -1,6 +1,6 @@
 """Every metric there is, in a registry of its own.
 
-Labels are bounded: models come from the catalogue or are `other`, reasons from the error table,
+Labels are bounded: models come from the catalogue, reasons from the error table,
 methods from the contract. The list in the README is tested against this registry.
 """
 
@@ -78,7 +78,7 @@ class Metrics:
         self.upstream_seconds.labels(operation).observe(seconds)
 
     def tokens_used(self, model: str, prompt: int, completion: int) -> None:
-        """Count the tokens of one answer, whole or not; `model` is a catalogue id or `other`."""
+        """Count the tokens of one answer, whole or not; `model` is an id of the catalogue."""
         self.tokens.labels(model, "prompt").inc(prompt)
         self.tokens.labels(model, "completion").inc(completion)
 
