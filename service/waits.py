@@ -46,7 +46,7 @@ class Waits:
         Raises:
             TooLate: The time is over, and `awaitable` was cancelled.
         """
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise AssertionError("runs within a task")
         cancelling = task.cancelling()

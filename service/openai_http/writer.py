@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
@@ -35,8 +36,8 @@ class Silence:
 class StreamWriter:
     """An async context that writes a head, whole events, and a comment after each silence.
 
-    One sleeping task for each stream, none for each event. While the client does not read, there
-    is no silence to fill.
+    One timer for each stream, and a task only where there is a silence to fill. While the client
+    does not read, there is none.
 
     Args:
         send: Of the ASGI server.
@@ -47,27 +48,31 @@ class StreamWriter:
     def __init__(self, send: Send, silence: Silence, early: Headers) -> None:
         self._send = send
         self._interval = silence.interval
-        self._early_after = silence.early_head_after or None
+        self._patience = silence.early_head_after or math.inf
         self._early = early
         self._head = asyncio.Lock()
-        self._begun = asyncio.Event()
-        self._clock = asyncio.get_running_loop().time
-        self._last = self._clock()
+        self._begun = False
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._filling: asyncio.Task[None] | None = None
         self._pending: list[bytes] = []
         self._writing = False
 
     @property
     def begun(self) -> bool:
         """Whether the head is out, so that a failure can only be told in the body."""
-        return self._begun.is_set()
+        return self._begun
 
     async def begin(self, headers: Headers) -> None:
         """Send the head, unless it was sent early."""
         async with self._head:
-            if not self.begun:
+            if not self._begun:
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-                self._last = self._clock()
-                self._begun.set()
+                self._begun = True
+                self._last = self._loop.time()
+                self._patience = self._interval
+                self._look_in(self._interval)
 
     async def add(self, event: bytes) -> None:
         """Take bytes that end with the end of an event, to be written with the next `flush`."""
@@ -89,7 +94,8 @@ class StreamWriter:
         return body
 
     async def __aenter__(self) -> Self:
-        self._beating = asyncio.create_task(self._beat())
+        if math.isfinite(self._patience):
+            self._look_in(self._patience)
         return self
 
     async def __aexit__(
@@ -99,29 +105,38 @@ class StreamWriter:
         traceback: TracebackType | None,
     ) -> None:
         # No comment may come after the end of the body.
-        self._beating.cancel()
-        await asyncio.wait([self._beating])
+        self._stop_looking()
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.wait([self._filling])
+            self._stop_looking()
 
     async def _write(self, body: bytes) -> None:
         self._writing = True
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         self._writing = False
-        self._last = self._clock()
+        self._last = self._loop.time()
 
-    async def _beat(self) -> None:
-        try:
-            async with asyncio.timeout(self._early_after):
-                await self._begun.wait()
-        except TimeoutError:
-            await self.begin(self._early)
-            await self._write(KEEP_ALIVE)
-        wait = self._interval
-        while True:
-            await asyncio.sleep(wait)
-            quiet = self._clock() - self._last
-            if quiet < self._interval:
-                wait = self._interval - quiet
-                continue
-            if not self._writing:
-                await self._write(KEEP_ALIVE)
-            wait = self._interval
+    def _look_in(self, seconds: float) -> None:
+        self._stop_looking()
+        self._timer = self._loop.call_later(seconds, self._look)
+
+    def _stop_looking(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        """Fill the silence, if there is one by now."""
+        left = self._patience - (self._loop.time() - self._last)
+        if left > 0:
+            self._look_in(left)
+        elif self._writing:
+            self._look_in(self._patience)
+        else:
+            self._filling = self._loop.create_task(self._fill())
+
+    async def _fill(self) -> None:
+        await self.begin(self._early)
+        await self._write(KEEP_ALIVE)
+        self._look_in(self._interval)

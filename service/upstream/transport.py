@@ -1,7 +1,7 @@
-"""HTTP to the provider: the one module that knows which client library runs.
+"""HTTP to the provider.
 
-It speaks the transport API of httpx, over the connection pool of aiohttp: a prepared
-`httpx.Request` goes straight to `handle_async_request`. What `httpx.AsyncClient` does beyond that
+It speaks the transport API of httpx, to aiohttp's pool of connections: a prepared `httpx.Request`
+goes straight to `handle_async_request`. What `httpx.AsyncClient` does beyond that
 (redirects, cookies, auth, hooks) is not wanted with somebody's key attached, and costs more than
 the request itself. Nothing is ever sent twice or to another place than it was meant for.
 
@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 
 from service.settings import SettingsError, variable
 from service.upstream.errors import (
@@ -33,6 +31,7 @@ from service.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from service.upstream.pool import Pool
 from service.waits import TooLate, Waits
 
 if TYPE_CHECKING:
@@ -66,7 +65,6 @@ class Transport:
     Args:
         base_url: Its scheme, host and port.
         inner: What carries the requests.
-        connect_timeout: Seconds to make a connection.
         first_byte_timeout: Seconds to wait for a head that comes at once, connecting included.
         idle_timeout: Seconds to wait for each chunk of a body.
     """
@@ -76,7 +74,6 @@ class Transport:
         base_url: str,
         inner: httpx.AsyncBaseTransport,
         *,
-        connect_timeout: float,
         first_byte_timeout: float,
         idle_timeout: float,
     ) -> None:
@@ -84,8 +81,6 @@ class Transport:
         self._base_url = httpx.URL(base_url)
         self._inner = inner
         self._idle_timeout = idle_timeout
-        # `pool` bounds the wait for the pool and all of connecting, name resolution included.
-        self._extensions = {"timeout": {"connect": connect_timeout, "pool": connect_timeout}}
 
     @classmethod
     def from_settings(
@@ -99,7 +94,6 @@ class Transport:
         return cls(
             settings.api_url,
             inner or _network(settings),
-            connect_timeout=settings.connect_timeout,
             first_byte_timeout=settings.first_byte_timeout,
             idle_timeout=settings.idle_timeout,
         )
@@ -156,28 +150,19 @@ class Transport:
             headers.append((b"API-KEY", credential.encode()))
         if endpoint.method == "POST":
             headers.append((b"Content-Length", b"%d" % len(body)))
-        is_large = len(body) > _SLICE
         # Given as a stream, because httpx would work out once more what the headers say already.
-        request = httpx.Request(
-            endpoint.method,
-            endpoint.url,
-            headers=headers,
-            stream=_Slices(body) if is_large else httpx.ByteStream(body),
-            extensions=self._extensions,
-        )
-        if not is_large:
-            request.read()
-        return request
+        stream = _Slices(body) if len(body) > _SLICE else httpx.ByteStream(body)
+        return httpx.Request(endpoint.method, endpoint.url, headers=headers, stream=stream)
 
     async def _head(self, request: httpx.Request, head_timeout: float | None) -> httpx.Response:
         failure: UpstreamError
         try:
             async with asyncio.timeout(head_timeout):
                 return await self._inner.handle_async_request(request)
+        except (httpx.TransportError, aiohttp.ClientError) as error:  # some are also the next
+            failure = _failure_of_head(error)
         except TimeoutError:
             failure = UpstreamTimeout("no answer in time")
-        except (httpx.TransportError, aiohttp.ClientError) as error:
-            failure = _failure_of_head(error)
         # Outside of the handler, so that the failure has no context that could show the key.
         raise failure
 
@@ -195,7 +180,6 @@ class Answer:
         self._response = response
         self._chunks = response.stream.__aiter__()  # type: ignore[union-attr]  # async, as the transport
         self._waits = Waits(each=idle_timeout)
-        self._broken: UpstreamUnavailable | None = None
 
     async def chunk(self) -> bytes:
         """Return the next piece of the body as it arrived; empty at its clean end.
@@ -207,8 +191,6 @@ class Answer:
         """
         if self._encoding not in ("identity", ""):
             raise UpstreamMalformed("the answer is compressed")
-        if self._broken is not None:
-            raise self._broken
         failure: UpstreamError
         try:
             return await self._waits.wait_for(anext(self._chunks, b""))
@@ -216,9 +198,6 @@ class Answer:
             failure = UpstreamTimeout("the answer stopped coming")
         except (httpx.TransportError, aiohttp.ClientError) as error:
             failure = UpstreamUnavailable(f"the answer broke off: {type(error).__name__}")
-            if rest := _rest(self._response):
-                self._broken = failure
-                return rest
         raise failure
 
     async def read(self, limit: int) -> bytes:
@@ -235,8 +214,6 @@ class Answer:
         """Give the connection back, or close it if the body was not read to its end."""
         self._waits.close()
         await self._response.aclose()
-        if isinstance(self._chunks, AsyncGenerator):
-            await self._chunks.aclose()
 
 
 class _Slices(httpx.AsyncByteStream):
@@ -250,33 +227,14 @@ class _Slices(httpx.AsyncByteStream):
             yield self._body[start : start + _SLICE]
 
 
-def _rest(response: httpx.Response) -> bytes:
-    """Return what had come when the body broke off and was not read yet.
-
-    aiohttp's reader raises as soon as it knows of the break, whatever is in its buffer.
-    """
-    answer = getattr(response.stream, "_aiohttp_response", None)
-    if not isinstance(answer, aiohttp.ClientResponse):  # not the network's
-        return b""
-    answer.content.set_exception(None)  # type: ignore[arg-type]  # the one way to read on
-    return answer.content.read_nowait()
-
-
-def _network(settings: Settings) -> httpx.AsyncBaseTransport:
-    tls = _tls(settings.upstream_ca)
-
-    def session() -> aiohttp.ClientSession:
-        # Called by the first request, because a session belongs to a running loop.
-        return aiohttp.ClientSession(
-            # One more than there may be calls: the list of models must not wait for them.
-            connector=aiohttp.TCPConnector(limit=settings.max_in_flight + 1, ssl=tls),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # Here and not in the transport, whose way to pass a proxy's password is deprecated.
-            proxy=settings.upstream_proxy or None,
-        )
-
-    # The transport uses its own context for sessions of its own only, so it gets an empty one.
-    return AiohttpTransport(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), client=session)
+def _network(settings: Settings) -> Pool:
+    return Pool(
+        # One more than there may be calls: the list of models must not wait for them.
+        limit=settings.max_in_flight + 1,
+        tls=_tls(settings.upstream_ca),
+        proxy=settings.upstream_proxy or None,
+        connect_timeout=settings.connect_timeout,
+    )
 
 
 def _tls(authorities: str) -> ssl.SSLContext | bool:
@@ -292,14 +250,12 @@ def _tls(authorities: str) -> ssl.SSLContext | bool:
         ) from None
 
 
-def _failure_of_head(error: Exception) -> UpstreamError:
-    """Tell failures apart that httpx-aiohttp 0.2 all calls `httpx.ConnectTimeout`."""
-    cause = error.__cause__ if isinstance(error, httpx.TransportError) else error
-    name = type(cause or error).__name__
-    if isinstance(cause, aiohttp.ConnectionTimeoutError):
+def _failure_of_head(error: httpx.TransportError | aiohttp.ClientError) -> UpstreamError:
+    name = type(error).__name__
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
         return UpstreamTimeout("no connection in time", sent=False)
-    if isinstance(cause, _NOT_CONNECTED):
+    if isinstance(error, _NOT_CONNECTED):
         return UpstreamUnavailable(f"no connection: {name}", sent=False)
-    if isinstance(cause, aiohttp.ClientResponseError):
+    if isinstance(error, aiohttp.ClientResponseError):
         return UpstreamMalformed(f"the answer is not HTTP: {name}")
     return UpstreamUnavailable(f"the connection broke: {name}")

@@ -6,13 +6,12 @@ import grimp
 import pytest
 
 OWNERS = {
-    "aiohttp": {"service.upstream.transport", "service.simulator"},
+    "aiohttp": {"service.upstream.pool", "service.upstream.transport", "service.simulator"},
     "grpc": {"service.rpc"},
     "grpc_health": {"service.rpc"},
     "grpc_reflection": {"service.rpc"},
     "httptools": {"service.http_protocol"},
-    "httpx": {"service.upstream.transport"},
-    "httpx_aiohttp": {"service.upstream.transport"},
+    "httpx": {"service.upstream.pool", "service.upstream.transport"},
     "protovalidate": {"service.inference.validation"},
     "starlette": {"service.openai_http", "service.operations"},
     "tiktoken": {"service.inference.tokens"},

@@ -92,7 +92,7 @@ async def test_what_came_before_a_break_is_read_before_it_is_told(
     endpoint = transport.endpoint("POST", "/path", "text/event-stream")
     async with await transport.send(endpoint, b"{}", credential=KEY) as answer:
         async with asyncio.timeout(5):
-            while answer._response.stream._aiohttp_response.content.exception() is None:  # noqa: ASYNC110  # aiohttp has no event
+            while answer._response.stream._answer.content.exception() is None:  # noqa: ASYNC110  # aiohttp has no event
                 await asyncio.sleep(0.01)
         came = b""
         while len(came) < 50_000:
