@@ -71,7 +71,8 @@ class Waits:
 
     def _begin(self, task: asyncio.Task[object]) -> None:
         self._waiting = task
-        self._due = min(self._loop.time() + self._each, self._until)
+        if self._each < inf:
+            self._due = min(self._loop.time() + self._each, self._until)
         if self._timer is None:
             self._timer = self._loop.call_at(self._due, self._look)
 

@@ -90,7 +90,7 @@ def _is_plain(messages: Sequence[chat_pb2.ChatMessage]) -> bool:
 
 
 def _text(message: chat_pb2.ChatMessage) -> str:
-    return PART_SEPARATOR.join(part.text for part in message.parts)
+    return PART_SEPARATOR.join([part.text for part in message.parts])
 
 
 class _Frame:
