@@ -45,7 +45,7 @@ class Plan:
 
 
 FULL: Final = Plan(rounds=5, seconds=2, calls=1500, paced_rounds=3, events=40)
-QUICK: Final = Plan(rounds=3, seconds=1, calls=500, paced_rounds=1, events=20)
+QUICK: Final = Plan(rounds=2, seconds=1, calls=300, paced_rounds=1, events=15)
 
 
 @dataclass
