@@ -173,10 +173,13 @@ class Answer:
     def __init__(self, response: httpx.Response, idle_timeout: float) -> None:
         self.status = response.status_code
         self.reason = response.reason_phrase
-        headers = {name.lower(): value.decode("latin-1") for name, value in response.headers.raw}
+        raw = [(name.lower(), value.decode("latin-1")) for name, value in response.headers.raw]
+        headers = dict(raw)
         self.retry_after = headers.get(b"retry-after")
         self.media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
-        self._encoding = headers.get(b"content-encoding", "identity").strip().lower()
+        # Each of several counts: of two codings the body has both.
+        codings = {value.strip().lower() for name, value in raw if name == b"content-encoding"}
+        self._is_compressed = bool(codings - {"identity", ""})
         self._response = response
         self._chunks = response.stream.__aiter__()  # type: ignore[union-attr]  # async, as the transport
         self._waits = Waits(each=idle_timeout)
@@ -189,7 +192,7 @@ class Answer:
             UpstreamUnavailable: The body broke off.
             UpstreamMalformed: The body is compressed, which was not asked for.
         """
-        if self._encoding not in ("identity", ""):
+        if self._is_compressed:
             raise UpstreamMalformed("the answer is compressed")
         failure: UpstreamError
         try:

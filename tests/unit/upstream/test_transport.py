@@ -240,6 +240,13 @@ async def test_a_compressed_body_is_refused_unread(provider, replies, transport_
     assert isinstance(await failure_of(transport_to(provider.url)), UpstreamMalformed)
 
 
+@pytest.mark.parametrize("codings", [("gzip", "identity"), ("identity", "gzip")])
+async def test_one_of_several_codings_is_enough(provider, replies, transport_to, codings):
+    headers = [f"Content-Encoding: {coding}" for coding in codings]
+    provider.script = [replies.whole(b"x", headers=headers)]
+    assert isinstance(await failure_of(transport_to(provider.url)), UpstreamMalformed)
+
+
 async def test_a_body_that_says_identity_is_read(provider, replies, transport_to):
     provider.script = [replies.whole(b"x", headers=["Content-Encoding: identity"])]
     assert await exchange(transport_to(provider.url)) == (200, b"x")
