@@ -9,6 +9,7 @@ from service import __main__ as subject
 
 
 def test_uvloop_runs_where_it_is_installed():
+    pytest.importorskip("uvloop", reason="an extra: the gateway, and all other tests, do without")
     loop = subject._loop_factory()()
     assert type(loop).__module__ == "uvloop"
     loop.close()
