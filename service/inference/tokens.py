@@ -24,7 +24,7 @@ import tiktoken
 from service.inference.ranks import CL100K, O200K
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from onemin.inference.v1 import chat_pb2
     from service.inference.ranks import RankFile
@@ -209,29 +209,26 @@ class TokenCounter:
 
     async def count_text(self, text: str, encoding: Encoding) -> int:
         """Return the number of tokens of a text."""
-        return await self._count_texts((text,), encoding)
+        size = len(text) if text.isascii() else 3 * len(text)
+        return await self._count_texts((text,), size, encoding)
 
     async def count_messages(
         self, messages: Sequence[chat_pb2.ChatMessage], encoding: Encoding
     ) -> int:
         """Return the number of tokens that OpenAI would count for a conversation."""
-        texts: list[str] = []
-        names = 0
-        for message in messages:
-            texts += [part.text for part in message.parts]
-            if message.HasField("name"):
-                texts.append(message.name)
-                names += 1
+        names = sum(message.HasField("name") for message in messages)
         overhead = _PER_MESSAGE * len(messages) + _PER_NAME * names + _PER_REPLY
-        return overhead + await self._count_texts(texts, encoding)
+        # What holds the texts counts, too: half a million empty ones are work.
+        size = sum(message.ByteSize() for message in messages)
+        return overhead + await self._count_texts(_texts(messages), size, encoding)
 
     @staticmethod
     def _encoding(encoder: LazyEncoder, *, estimated: bool = False) -> Encoding:
         return Encoding(encoder.name, estimated, encoder)
 
-    async def _count_texts(self, texts: Sequence[str], encoding: Encoding) -> int:
+    async def _count_texts(self, texts: Iterable[str], size: int, encoding: Encoding) -> int:
         await self.prepare(encoding)
-        if sum(map(_size, texts)) <= INLINE_BYTES:
+        if size <= INLINE_BYTES:
             return sum([self._count(text, encoding) for text in texts])
         steps = itertools.chain.from_iterable(self._steps(text, encoding) for text in texts)
         loop = asyncio.get_running_loop()
@@ -291,9 +288,13 @@ class _Memory:
                 self._counts.popitem(last=False)
 
 
-def _size(text: str) -> int:
-    """Return the bytes of a text in UTF-8, or more."""
-    return len(text) if text.isascii() else 3 * len(text)
+def _texts(messages: Iterable[chat_pb2.ChatMessage]) -> Iterator[str]:
+    """Yield all that is counted, one at a time: a thread may be the one that asks."""
+    for message in messages:
+        for part in message.parts:
+            yield part.text
+        if message.HasField("name"):
+            yield message.name
 
 
 def _pieces(text: str) -> Iterator[str]:

@@ -379,6 +379,21 @@ async def test_little_is_counted_without_a_thread():
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("text", ["", "a"])
+async def test_many_tiny_texts_are_not_little(text):
+    seen = []
+
+    def encode(_piece):
+        seen.append(threading.current_thread())
+        return [0]
+
+    messages = [message(USER, *[text] * 256) for _ in range(64)]
+    assert await TokenCounter().count_messages(messages, scripted(encode)) == 64 * (256 + 4) + 3
+    assert threading.main_thread() not in seen
+    assert len(seen) == 64 * 256
+
+
+@pytest.mark.anyio
 async def test_ranks_are_loaded_off_the_loop_when_a_text_is_counted():
     tokens = TokenCounter()
     encoding = tokens.encoding_for("gpt-4", "openai")
