@@ -51,8 +51,10 @@ _SECRET_HINTS: Final = (
     "credential",
     "password",
     "secret",
+    r"\u",
 )
-"""Every name and every text that is masked has one of these in it."""
+"""Every name and every text that is masked has one of these in it. The last is the escape of all
+that is not ASCII: some of it passes for the letters of the others."""
 
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, default=repr)
 

@@ -8,7 +8,10 @@ from datetime import datetime
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
+from service.observability import logging as module
 from service.observability.logging import STACK_LIMIT, VALUE_LIMIT, configure
 
 
@@ -126,6 +129,7 @@ NAMED = [
     "cookie",
     "set-cookie",
     "password",
+    "secret",
 ]
 
 
@@ -139,6 +143,7 @@ def test_what_is_named_like_a_credential_is_masked_at_any_depth(log, output, nam
 TEXTS = [
     "Authorization: Bearer s3cret",
     "{'authorization': 'bearer s3cret'}",
+    "bearer s3cret",
     "API-KEY: s3cret",
     "{'API-KEY': 's3cret'}",
     "(b'api-key', b's3cret')",
@@ -153,6 +158,38 @@ def test_what_looks_like_a_credential_in_a_text_is_masked(log, output, text):
     logging.getLogger("aiohttp").error("%s", text)
     log.error("failed", exc_info=_raised(RuntimeError(text)))
     assert "s3cret" not in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pa\u017f\u017fword", "ap\u0131-key: s3cret"),
+        ("coo\u212aie", "AP\u0130-KEY: s3cret"),
+        ("\u017fecret", "api-\u212aey=s3cret"),
+    ],
+    ids=ascii,
+)
+def test_letters_that_pass_for_others_hide_no_credential(log, output, name, text):
+    log.info("event", **{name: "s3cret"}, detail=text, deep={name: "s3cret"})
+    assert "s3cret" not in output.getvalue()
+
+
+WORDS = st.sampled_from(
+    [*NAMED, *TEXTS, "Bearer ", "api", "-", "key: ", "\u0131", "\u017f", "\u212a"]
+)
+VALUES = st.recursive(
+    st.none() | st.floats(allow_nan=False) | st.text() | st.lists(WORDS, max_size=4).map("".join),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(event=st.dictionaries(WORDS | st.text(), VALUES, max_size=4))
+def test_a_line_that_is_not_searched_is_as_if_it_were(event):
+    line = module.render(None, "info", event)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_hints_at_secrets", lambda _: True)
+        assert line == module.render(None, "info", event)
 
 
 @pytest.mark.parametrize("name", ["ONE_MIN_TLS_KEY", "ONE_MIN_MAX_IN_FLIGHT_PER_KEY", "tokens"])
