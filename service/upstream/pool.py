@@ -62,7 +62,7 @@ class Pool(httpx.AsyncBaseTransport):
             answer.status,
             headers=answer.raw_headers,
             stream=_Body(answer),
-            extensions={"reason_phrase": (answer.reason or "").encode()},
+            extensions={"reason_phrase": (answer.reason or "").encode(errors="surrogateescape")},
         )
 
     async def aclose(self) -> None:

@@ -136,6 +136,11 @@ async def test_a_redirect_is_an_answer_like_any_other(provider, replies, transpo
     assert [seen.target for seen in provider.seen] == ["/path?a=b"]
 
 
+async def test_a_reason_may_hold_any_bytes(provider, replies, transport_to):
+    provider.script = [replies.raw(b"HTTP/1.1 401 \xff no\r\nContent-Length: 1\r\n\r\nx")]
+    assert await exchange(transport_to(provider.url)) == (401, b"x")
+
+
 async def test_nobody_listens(transport_to):
     error = await failure_of(transport_to(f"http://127.0.0.1:{closed_port()}"))
     assert isinstance(error, UpstreamUnavailable)
