@@ -106,7 +106,7 @@ class Attempt:
 
 
 class Observer:
-    """Watches requests, their repetitions and what is skipped in their answers."""
+    """Watches requests and their repetitions."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics

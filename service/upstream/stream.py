@@ -29,11 +29,11 @@ MAX_EVENT_BYTES: Final = 16 << 20
 MAX_BODY_BYTES: Final = 64 << 20
 """Bytes of one body, beside those of the request."""
 
-_ANSWERS: Final = (ContentEvent, ResultEvent)
-
 LINGER: Final = 0.2
 """Seconds that a stream has to end after `done`. The end follows at once from a server that
 frames its body, and lets the next call use the connection."""
+
+_ANSWERS: Final = (ContentEvent, ResultEvent)
 
 
 async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[list[ChatEvent]]:
