@@ -4,6 +4,10 @@ httptools is strict about framing, but it bounds nothing: heads and trailers may
 and in time, and two `Host` headers pass. What is refused here never reaches the application; it is
 answered in OpenAI's error form, after which the connection is closed.
 
+A connection whose client still sends is closed in stages (RFC 9112 section 9.6): a socket that is
+closed with bytes unread answers them with a reset, and the reset takes the answer away from every
+client that sends all before it reads.
+
 An offer to upgrade, as Java's own client makes it with every first request (h2c), is ignored, as
 RFC 9110 section 7.8 allows. httptools takes what follows such a head for the other protocol and
 drops the body, so another parser reads on from there.
@@ -11,6 +15,7 @@ drops the body, so another parser reads on from there.
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
@@ -33,6 +38,9 @@ HEAD_TIMEOUT: Final = 10.0
 BODY_TIMEOUT: Final = 120.0
 """Seconds from the end of the head to the end of the body, while the application reads."""
 
+LINGER_TIMEOUT: Final = 10.0
+"""Seconds that a client may go on sending after its last answer, to nobody."""
+
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 
 
@@ -50,16 +58,39 @@ _TOO_LARGE: Final = _Refusal(
 _TOO_SLOW: Final = _Refusal(HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time.")
 
 
+class _StagedTransport:
+    """A transport as uvicorn's code uses it, except that another way to close it is given."""
+
+    def __init__(
+        self, transport: asyncio.Transport, close: Callable[[asyncio.Transport], None]
+    ) -> None:
+        self.write = transport.write
+        self.abort = transport.abort
+        self._transport = transport
+        self._close = close
+        self._is_closing = False
+
+    def close(self) -> None:
+        if not self.is_closing():
+            self._is_closing = True
+            self._close(self._transport)
+
+    def is_closing(self) -> bool:
+        return self._is_closing or self._transport.is_closing()
+
+
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One HTTP/1.1 connection; only what uvicorn lacks is here."""
 
     head_timeout = HEAD_TIMEOUT
     body_timeout = BODY_TIMEOUT
+    linger_timeout = LINGER_TIMEOUT
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._refusal = _MALFORMED
         self._in_head = False
+        self._in_body = False
         self._silent_bytes = 0
         """What came since the last whole head or piece of a body: the parser holds it."""
         self._in_framing = False
@@ -69,6 +100,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Start to wait for the first request."""
         super().connection_made(transport)
+        self.transport = cast("asyncio.Transport", _StagedTransport(transport, self._close))
         self._wait(self.head_timeout, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -127,10 +159,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         hosts = sum(name == b"host" for name, _ in self.headers)
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             self._stop_parsing(_HOST)
+        super().on_headers_complete()
         self._in_head = False
+        self._in_body = True
         self._silent_bytes = 0
         self._wait(self.body_timeout, self._body_is_late)
-        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of the body on."""
@@ -142,6 +175,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._awaits_body_after_offer:
             return
         self._stop_waiting()
+        self._in_body = False
         self._silent_bytes = 0
         super().on_message_complete()
 
@@ -197,12 +231,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Answer and close; only close where another answer has begun or is due before."""
         self._stop_waiting()
         cycle = self._open_cycle
-        if (cycle is None or not cycle.response_started) and not self.pipeline:
+        is_answered = self._in_body if cycle is None else cycle.response_started
+        if not is_answered and not self.pipeline:
             self.transport.write(self._answer(refusal))
         if cycle is not None:
             cycle.disconnected = True
             cycle.message_event.set()
         self.transport.close()
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        if not (self._in_head or self._in_body) or not transport.can_write_eof():
+            transport.close()
+            return
+        with contextlib.suppress(OSError):  # the client has gone, as the transport will see
+            transport.write_eof()
+        self.flow.resume_reading()
+        self._wait(self.linger_timeout, transport.close)
 
     @property
     def _open_cycle(self) -> RequestResponseCycle | None:

@@ -130,8 +130,10 @@ class Street:
     async def _provider(self, name):
         """Start what stands in the simulator's place."""
         if name == "refused":
-            with socket.create_server(("127.0.0.1", 0)) as closed:
-                return {"api_url": f"http://127.0.0.1:{closed.getsockname()[1]}"}
+            # Held for the whole session: a port that is let go is soon another server's.
+            mute = self._stack.enter_context(socket.socket())
+            mute.bind(("127.0.0.1", 0))
+            return {"api_url": f"http://127.0.0.1:{mute.getsockname()[1]}"}
         if name == "unconnectable":
             silent = self._stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             return {"api_url": f"https://127.0.0.1:{silent.getsockname()[1]}"}

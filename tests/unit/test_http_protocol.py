@@ -97,6 +97,12 @@ async def _all_of(reader):
     return received
 
 
+async def send_for_ever(writer, data):
+    while True:
+        writer.write(data)
+        await writer.drain()
+
+
 def status_of(answer):
     return int(answer.split(b" ", 2)[1])
 
@@ -270,6 +276,7 @@ async def test_a_second_request_on_the_connection_has_its_own_limits(port):
 def impatient(monkeypatch):
     monkeypatch.setattr(http_protocol.BoundedHttpProtocol, "head_timeout", 0.2)
     monkeypatch.setattr(http_protocol.BoundedHttpProtocol, "body_timeout", 0.2)
+    monkeypatch.setattr(http_protocol.BoundedHttpProtocol, "linger_timeout", 0.2)
 
 
 @pytest.mark.anyio
@@ -357,6 +364,53 @@ async def test_a_body_that_nobody_waits_for_any_more_is_timed_too(port):
         port, b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 9\r\n\r\nhi"
     )
     assert status_of(answer) == 401
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+MEGABYTES = [b"a" * 100_000] * 80
+LAST_WORD = {
+    "an answer before the body": (
+        401,
+        b"POST /early HTTP/1.1\r\n"
+        + HOST
+        + b"Connection: close\r\nContent-Length: 8000000\r\n\r\n",
+    ),
+    "an answer before the body, HTTP/1.0": (
+        401,
+        b"POST /early HTTP/1.0\r\nContent-Length: 8000000\r\n\r\n",
+    ),
+    "a broken body": (400, POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n"),
+    "a head that is refused": (400, POST + b"Host: b\r\nContent-Length: 8000000\r\n\r\n"),
+    "an endless header": (431, POST + b"x: "),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("status", "head"), LAST_WORD.values(), ids=LAST_WORD)
+async def test_a_client_that_reads_only_after_it_has_sent_all_gets_its_answer(port, status, head):
+    answer = await exchange(port, head, *MEGABYTES)
+    assert status_of(answer) == status
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_a_client_that_never_stops_sending_is_cut(port):
+    status, head = LAST_WORD["an answer before the body"]
+    async with connection(port) as (reader, writer), asyncio.timeout(5):
+        writer.write(head)
+        assert status_of(await reader.readuntil(b"\r\n\r\n")) == status
+        with pytest.raises(ConnectionError):
+            await send_for_ever(writer, MEGABYTES[0])
+
+
+@pytest.mark.anyio
+async def test_a_client_that_has_sent_all_is_not_waited_for(port):
+    async with connection(port) as (reader, writer), asyncio.timeout(5):
+        writer.write(POST + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi")
+        await _all_of(reader)
+        with pytest.raises(ConnectionError):
+            await send_for_ever(writer, b"more")
 
 
 @pytest.mark.anyio
