@@ -109,7 +109,6 @@ class StreamWriter:
         if self._filling is not None:
             self._filling.cancel()
             await asyncio.wait([self._filling])
-            self._stop_looking()
 
     async def _write(self, body: bytes) -> None:
         self._writing = True

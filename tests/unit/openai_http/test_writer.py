@@ -109,9 +109,26 @@ async def test_a_client_that_does_not_read_gets_no_comments(client):
 async def test_nothing_is_written_after_the_end(client):
     async with opened(client, 0.01):
         await client.next_body()
-    written = len(client.bodies)
+    assert await _written_later(client) == [KEEP_ALIVE]
+
+
+async def test_nothing_is_written_after_an_end_before_any_silence(client):
+    async with opened(client, 0.01):
+        pass
+    assert await _written_later(client) == []
+
+
+async def test_a_comment_that_is_on_its_way_at_the_end_is_not_written(client):
+    async with opened(client, 0.01):
+        client.reads.clear()
+        await asyncio.sleep(0.1)
+    assert await _written_later(client) == []
+
+
+async def _written_later(client):
+    client.reads.set()
     await asyncio.sleep(0.05)
-    assert len(client.bodies) == written
+    return client.bodies
 
 
 async def test_nothing_is_written_before_the_head(client):
