@@ -86,6 +86,14 @@ async def test_silence_carries_comments(client):
         assert await client.next_body() == KEEP_ALIVE
 
 
+async def test_a_silence_that_begins_later_carries_a_comment_too(client):
+    async with opened(client, 0.2) as out:
+        await asyncio.sleep(0.1)
+        await out.add(b"a")
+        await out.flush()
+        assert await client.next_body() == KEEP_ALIVE
+
+
 async def test_a_stream_that_is_not_silent_carries_none(client):
     async with opened(client, 0.2) as out:
         for _ in range(30):
