@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
-T = TypeVar("T")
+    from types import TracebackType
 
 
 class TooLate(Exception):
@@ -21,10 +19,11 @@ class TooLate(Exception):
 
 
 class Waits:
-    """Waits for one thing after another, each of them in time; made within the running loop.
+    """Bounds one wait after another; made within the running loop.
 
-    The timer is that of the wait it was set for. If another has begun when it fires, it is set
-    anew; `close` takes the last one back.
+    Each wait is a `with` block, which the caller's own task is cancelled out of, as by
+    `asyncio.timeout`; it then ends with `TooLate`. The timer is that of the wait it was set for. If
+    another has begun when it fires, it is set anew; `close` takes the last one back.
 
     Args:
         each: Seconds that one wait may take.
@@ -37,44 +36,40 @@ class Waits:
         self._until = until
         self._due = until
         self._waiting: asyncio.Task[object] | None = None
+        self._cancelling = 0
         self._timer: asyncio.TimerHandle | None = None
         self._expired = False
 
-    async def wait_for(self, awaitable: Awaitable[T]) -> T:
-        """Wait in the caller's own task, as `asyncio.timeout` does.
-
-        Raises:
-            TooLate: The time is over, and `awaitable` was cancelled.
-        """
+    def __enter__(self) -> None:
         task = asyncio.current_task(self._loop)
         if task is None:
             raise AssertionError("runs within a task")
-        cancelling = task.cancelling()
-        self._begin(task)
-        try:
-            return await awaitable
-        except asyncio.CancelledError:
-            if self._expired and task.cancelling() == cancelling + 1:
-                raise TooLate from None
-            raise
-        finally:
-            self._waiting = None
-            if self._expired:
-                self._expired = False
-                task.uncancel()
+        self._waiting = task
+        self._cancelling = task.cancelling()
+        if self._each < inf:
+            self._due = min(self._loop.time() + self._each, self._until)
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._due, self._look)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        task, self._waiting = self._waiting, None
+        if not self._expired or task is None:
+            return
+        self._expired = False
+        is_ours = task.uncancel() == self._cancelling
+        if is_ours and isinstance(error, asyncio.CancelledError):
+            raise TooLate from None
 
     def close(self) -> None:
         """Let the timer go; nothing is waited for any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-    def _begin(self, task: asyncio.Task[object]) -> None:
-        self._waiting = task
-        if self._each < inf:
-            self._due = min(self._loop.time() + self._each, self._until)
-        if self._timer is None:
-            self._timer = self._loop.call_at(self._due, self._look)
 
     def _look(self) -> None:
         self._timer = None

@@ -52,13 +52,13 @@ class Answer:
 
     async def feed_whole(self, text: str) -> str:
         """Return what may be handed on of a whole answer, without keeping the event loop."""
-        passed = []
-        for start in range(0, len(text), SLICE):
-            passed.append(self.feed(text[start : start + SLICE]))
+        passed = [self.feed(text[:SLICE])]
+        for start in range(SLICE, len(text), SLICE):
             if self.is_cut:
-                return "".join(passed)
+                break
             await asyncio.sleep(0)
-        return "".join([*passed, self.close()])
+            passed.append(self.feed(text[start : start + SLICE]))
+        return "".join(passed) if self.is_cut else "".join([*passed, self.close()])
 
     def feed(self, text: str) -> str:
         """Return what may be handed on now."""

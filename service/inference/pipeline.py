@@ -85,7 +85,11 @@ class Pipeline:
                 _deadline(call, self._limits.stream_seconds) as waits,
             ):
                 async with aclosing(self._inner.stream_chat_completion(request, call)) as events:
-                    while (event := await waits.wait_for(anext(events, None))) is not None:
+                    while True:
+                        with waits:
+                            event = await anext(events, None)
+                        if event is None:
+                            break
                         observation.note(invariants.check(event))
                         yield event
             invariants.close()
@@ -122,8 +126,9 @@ class Pipeline:
             with (
                 self._admission.slot(call),
                 _deadline(call, self._limits.total_seconds) as waits,
+                waits,
             ):
-                return await waits.wait_for(inner(request, call))
+                return await inner(request, call)
 
     def _check(self, request: Message) -> None:
         if not self._readiness.accepts_calls:

@@ -70,7 +70,6 @@ class StreamWriter:
             if not self._begun:
                 await self._send({"type": "http.response.start", "status": 200, "headers": headers})
                 self._begun = True
-                self._last = self._loop.time()
                 self._patience = self._interval
                 self._look_in(self._interval)
 

@@ -48,15 +48,15 @@ async def chat_events(answer: Answer, request_bytes: int) -> AsyncGenerator[list
         UpstreamTruncated, UpstreamStalled: It failed later.
         UpstreamMalformed: It cannot be understood, or is too large.
     """
-    body = _Body(answer, MAX_BODY_BYTES + request_bytes)
+    limit = MAX_BODY_BYTES + request_bytes
     head = b""
-    while (sse := is_sse(head)) is None and (chunk := await body.chunk()):
+    while (sse := is_sse(head)) is None and (chunk := await answer.chunk()):
         head += chunk
     if not sse and is_whole(answer.media_type):
-        return _whole(answer, head, body.limit)
+        return _whole(answer, head, limit)
     is_raw = not sse and head.strip()
     decoder = RawTextDecoder() if is_raw else SseChatDecoder(MAX_EVENT_BYTES + request_bytes)
-    return _decoded(body, head, decoder)
+    return _decoded(answer, head, decoder, limit)
 
 
 async def _whole(answer: Answer, head: bytes, limit: int) -> AsyncGenerator[list[ChatEvent]]:
@@ -65,25 +65,29 @@ async def _whole(answer: Answer, head: bytes, limit: int) -> AsyncGenerator[list
 
 
 async def _decoded(
-    body: _Body, head: bytes, decoder: ChatDecoder
+    answer: Answer, head: bytes, decoder: ChatDecoder, limit: int
 ) -> AsyncGenerator[list[ChatEvent]]:
     accepted = False
     chunk = head
+    size = 0
     try:
         while True:
+            size += len(chunk)
+            if size > limit:
+                raise UpstreamMalformed("the answer is larger than it may be")
             events, ending = _read(decoder.feed(chunk) if chunk else decoder.close())
             if events:
                 accepted = accepted or any(isinstance(event, _ANSWERS) for event in events)
                 yield events
             if isinstance(ending, DoneEvent):
-                await body.drain()
+                await _drain(answer)
                 yield [ending]
                 return
             if ending is not None:
                 raise ending
             if not chunk:
                 return
-            chunk = await body.chunk()
+            chunk = await answer.chunk()
     except UpstreamTimeout as error:
         raise (UpstreamStalled(str(error)) if accepted else error) from None
     except UpstreamUnavailable as error:
@@ -103,21 +107,9 @@ def _read(events: Iterator[ChatEvent]) -> tuple[list[ChatEvent], DoneEvent | Ups
     return before, None
 
 
-class _Body:
-    def __init__(self, answer: Answer, limit: int) -> None:
-        self.limit = limit
-        self._answer = answer
-        self._left = limit
-
-    async def chunk(self) -> bytes:
-        chunk = await self._answer.chunk()
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise UpstreamMalformed("the answer is larger than it may be")
-        return chunk
-
-    async def drain(self) -> None:
-        with suppress(UpstreamError, TimeoutError):  # the answer is complete, however its body ends
-            async with asyncio.timeout(LINGER):
-                while await self.chunk():
-                    pass
+async def _drain(answer: Answer) -> None:
+    """Read what follows the mark of completion, which is nothing, unless it takes too long."""
+    with suppress(UpstreamError, TimeoutError):  # the answer is complete, however its body ends
+        async with asyncio.timeout(LINGER):
+            while await answer.chunk():
+                pass

@@ -196,7 +196,8 @@ class Answer:
             raise UpstreamMalformed("the answer is compressed")
         failure: UpstreamError
         try:
-            return await self._waits.wait_for(anext(self._chunks, b""))
+            with self._waits:
+                return await anext(self._chunks, b"")
         except TooLate:
             failure = UpstreamTimeout("the answer stopped coming")
         except (httpx.TransportError, aiohttp.ClientError) as error:

@@ -18,10 +18,15 @@ async def now():
     return asyncio.get_running_loop().time()
 
 
+async def wait(waits, awaitable):
+    with waits:
+        return await awaitable
+
+
 async def test_what_comes_in_time_is_returned(now):
     with closing(Waits(each=NEVER, until=now + NEVER)) as waits:
-        assert await waits.wait_for(asyncio.sleep(0, "first")) == "first"
-        assert await waits.wait_for(asyncio.sleep(0, "second")) == "second"
+        assert await wait(waits, asyncio.sleep(0, "first")) == "first"
+        assert await wait(waits, asyncio.sleep(0, "second")) == "second"
 
 
 @pytest.mark.parametrize("bound", ["each", "until"])
@@ -36,28 +41,28 @@ async def test_what_comes_too_late_is_cancelled(bound, now):
 
     times = {bound: SOON if bound == "each" else now + SOON}
     with closing(Waits(**times)) as waits, pytest.raises(TooLate):
-        await waits.wait_for(late())
+        await wait(waits, late())
     assert cancelled.is_set()
 
 
 async def test_each_wait_has_its_own_time():
     with closing(Waits(each=4 * SOON)) as waits:
         for _ in range(6):
-            await waits.wait_for(asyncio.sleep(SOON))
+            await wait(waits, asyncio.sleep(SOON))
         with pytest.raises(TooLate):
-            await waits.wait_for(asyncio.sleep(NEVER))
+            await wait(waits, asyncio.sleep(NEVER))
 
 
 async def test_time_between_two_waits_counts_for_the_deadline_alone(now):
     with closing(Waits(each=SOON)) as waits:
-        await waits.wait_for(asyncio.sleep(0))
+        await wait(waits, asyncio.sleep(0))
         await asyncio.sleep(3 * SOON)
-        await waits.wait_for(asyncio.sleep(0))
+        await wait(waits, asyncio.sleep(0))
     with closing(Waits(until=now + SOON)) as waits:
-        await waits.wait_for(asyncio.sleep(0))
+        await wait(waits, asyncio.sleep(0))
         await asyncio.sleep(3 * SOON)
         with pytest.raises(TooLate):
-            await waits.wait_for(asyncio.sleep(NEVER))
+            await wait(waits, asyncio.sleep(NEVER))
 
 
 async def test_the_task_can_go_on_after_a_time_out():
@@ -65,14 +70,14 @@ async def test_the_task_can_go_on_after_a_time_out():
     with closing(Waits(each=SOON)) as waits:
         for _ in range(2):
             with pytest.raises(TooLate):
-                await waits.wait_for(asyncio.sleep(NEVER))
+                await wait(waits, asyncio.sleep(NEVER))
     assert task.cancelling() == 0
     await asyncio.sleep(0)
 
 
 async def test_a_cancellation_from_outside_stays_one():
     with closing(Waits(each=NEVER)) as waits:
-        task = asyncio.create_task(waits.wait_for(asyncio.sleep(NEVER)))
+        task = asyncio.create_task(wait(waits, asyncio.sleep(NEVER)))
         await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -88,7 +93,7 @@ async def test_a_cancellation_from_outside_wins_over_the_time_out():
             raise
 
     with closing(Waits(each=SOON)) as waits:
-        task = asyncio.create_task(waits.wait_for(late()))
+        task = asyncio.create_task(wait(waits, late()))
         with pytest.raises(asyncio.CancelledError):
             await task
 
@@ -98,11 +103,11 @@ async def test_a_time_out_of_what_is_waited_for_is_its_own():
         raise TimeoutError
 
     with closing(Waits(each=NEVER)) as waits, pytest.raises(TimeoutError):
-        await waits.wait_for(fail())
+        await wait(waits, fail())
 
 
 async def test_after_close_nothing_fires(now):
     waits = Waits(until=now + SOON)
-    await waits.wait_for(asyncio.sleep(0))
+    await wait(waits, asyncio.sleep(0))
     waits.close()
     await asyncio.sleep(3 * SOON)
