@@ -13,7 +13,6 @@ import asyncio
 import itertools
 import threading
 import time
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -38,7 +37,7 @@ long run of spaces, or Chinese). A thread costs 0.1 ms, so it pays above."""
 
 _WORKERS: Final = 2
 _SLICE_SECONDS: Final = 0.01
-_REMEMBERED: Final = 4096
+_REMEMBERED: Final = 8192
 _REMEMBERED_CHARS: Final = 128  # below, counting is as cheap as remembering
 _PANIC_BYTES_PER_TOKEN: Final = 4
 
@@ -216,10 +215,11 @@ class TokenCounter:
         self, messages: Sequence[chat_pb2.ChatMessage], encoding: Encoding
     ) -> int:
         """Return the number of tokens that OpenAI would count for a conversation."""
-        names = sum(message.HasField("name") for message in messages)
+        names = size = 0
+        for message in messages:
+            names += message.HasField("name")
+            size += message.ByteSize()  # what holds the texts, too: many empty ones are work
         overhead = _PER_MESSAGE * len(messages) + _PER_NAME * names + _PER_REPLY
-        # What holds the texts counts, too: half a million empty ones are work.
-        size = sum(message.ByteSize() for message in messages)
         return overhead + await self._count_texts(_texts(messages), size, encoding)
 
     @staticmethod
@@ -240,10 +240,11 @@ class TokenCounter:
     def _count(self, text: str, encoding: Encoding) -> int:
         if len(text) < _REMEMBERED_CHARS:
             return encoding.count(text)
-        count = self._memory.get(encoding, text)
+        key = hash((encoding.name, text))
+        count = self._memory.get(key)
         if count is None:
             count = encoding.count(text)
-            self._memory.put(encoding, text, count)
+            self._memory.put(key, count)
         return count
 
     def _steps(self, text: str, encoding: Encoding) -> Iterator[int]:
@@ -251,7 +252,8 @@ class TokenCounter:
         if len(text) <= PIECE_CHARS:
             yield self._count(text, encoding)
             return
-        count = self._memory.get(encoding, text)
+        key = hash((encoding.name, text))
+        count = self._memory.get(key)
         if count is not None:
             yield count
             return
@@ -259,33 +261,37 @@ class TokenCounter:
         for each in encoding.counts(text):
             count += each
             yield each
-        self._memory.put(encoding, text, count)
+        self._memory.put(key, count)
 
 
 class _Memory:
     """The counts of texts seen lately, by hash: `functools.lru_cache` would keep the texts.
 
-    Python's hash of a text has 64 bits and a secret of the process in it: two texts of one length
-    that share theirs cannot be made, and among so few they do not happen.
+    What is used goes into the young half. When that is full it becomes the old one, and what was in
+    the old one is forgotten. Each step is one operation of a dictionary, so that threads need no
+    lock: where two of them change the halves at once, more is forgotten.
+
+    Python's hash of a text has 64 bits and a secret of the process in it: two texts that share
+    theirs cannot be made, and among so few they do not happen.
     """
 
     def __init__(self) -> None:
-        self._counts: OrderedDict[tuple[str, int, int], int] = OrderedDict()
-        self._lock = threading.Lock()
+        self._young: dict[int, int] = {}
+        self._old: dict[int, int] = {}
 
-    def get(self, encoding: Encoding, text: str) -> int | None:
-        key = (encoding.name, len(text), hash(text))
-        with self._lock:
-            count = self._counts.get(key)
-            if count is not None:
-                self._counts.move_to_end(key)
-            return count
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
 
-    def put(self, encoding: Encoding, text: str, count: int) -> None:
-        with self._lock:
-            self._counts[encoding.name, len(text), hash(text)] = count
-            if len(self._counts) > _REMEMBERED:
-                self._counts.popitem(last=False)
+    def get(self, key: int) -> int | None:
+        count = self._young.get(key)
+        if count is None and (count := self._old.get(key)) is not None:
+            self.put(key, count)
+        return count
+
+    def put(self, key: int, count: int) -> None:
+        if len(self._young) >= _REMEMBERED // 2:
+            self._old, self._young = self._young, {}
+        self._young[key] = count
 
 
 def _texts(messages: Iterable[chat_pb2.ChatMessage]) -> Iterator[str]:

@@ -469,16 +469,16 @@ async def test_the_count_of_a_text_is_remembered():
 
 
 @pytest.mark.anyio
-async def test_the_oldest_counts_are_forgotten():
+async def test_what_is_not_used_is_forgotten():
     tokens, encoding = TokenCounter(), scripted()
-    texts = [f"{number:0200}" for number in range(5000)]
+    texts = [f"{number:0200}" for number in range(20_000)]
     for text in texts:
         await tokens.count_text(text, encoding)
-        await tokens.count_text(texts[0], encoding)  # used, so not the oldest
+        await tokens.count_text(texts[0], encoding)  # used, so not forgotten
+        assert len(tokens._memory) <= 8192
     assert encoding.encoder.pieces == texts
-    assert len(tokens._memory._counts) == 4096
     encoding.encoder.pieces.clear()
-    for text in (texts[0], texts[-1], texts[1]):
+    for text in (texts[0], texts[-1], texts[-4000], texts[1]):
         await tokens.count_text(text, encoding)
     assert encoding.encoder.pieces == [texts[1]]
 
@@ -487,6 +487,5 @@ async def test_the_oldest_counts_are_forgotten():
 async def test_no_text_is_kept():
     tokens, encoding = TokenCounter(), scripted()
     await tokens.count_text("my secret " * 50, encoding)
-    ((name, length, number),) = tokens._memory._counts
-    assert (name, length) == ("scripted", 500)
-    assert isinstance(number, int)
+    ((key, count),) = tokens._memory._young.items()
+    assert (type(key), count) == (int, 500)
