@@ -170,6 +170,10 @@ INSIDE_200 = [
              UNAVAILABLE),
         )
     ),
+    Row(
+        "error-after-progress", "`event: error` after an unknown event",
+        before=Case("[[raw:error-after-progress]]", UNAVAILABLE), house="raw",
+    ),
 ]  # fmt: skip
 
 KEYS_AND_CREDITS = [

@@ -66,6 +66,12 @@ class RawProvider:
     async def _model_event(self, writer):
         writer.write(_STREAM + event("error", {"error": "Model gpt-4o is not supported"}))
 
+    async def _error_after_progress(self, writer):
+        writer.write(_STREAM + event("progress", {"percent": 50}))
+        await writer.drain()
+        await asyncio.sleep(0.1)  # so that the event is read alone
+        writer.write(event("error", {"error": "The openai service is a bit busy right now"}))
+
     async def _flood(self, writer):
         writer.write(_STREAM)
         while not self.blocked.is_set() and self.written < FLOOD_LIMIT:

@@ -98,6 +98,37 @@ async def test_a_cancellation_from_outside_wins_over_the_time_out():
             await task
 
 
+async def test_a_cancellation_from_outside_stays_one_after_a_time_out():
+    async def two_waits():
+        with pytest.raises(TooLate):
+            await wait(waits, asyncio.sleep(NEVER))
+        timed_out.set()
+        with waits:
+            await asyncio.sleep(NEVER)
+
+    timed_out = asyncio.Event()
+    with closing(Waits(each=SOON)) as waits:
+        task = asyncio.create_task(two_waits())
+        await timed_out.wait()
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
+async def test_what_comes_in_spite_of_the_time_out_is_returned():
+    async def stubborn():
+        try:
+            await asyncio.sleep(NEVER)
+        except asyncio.CancelledError:
+            return "here"
+
+    task = asyncio.current_task()
+    with closing(Waits(each=SOON)) as waits:
+        assert await wait(waits, stubborn()) == "here"
+    assert task.cancelling() == 0
+
+
 async def test_a_time_out_of_what_is_waited_for_is_its_own():
     async def fail():
         raise TimeoutError

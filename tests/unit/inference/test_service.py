@@ -107,9 +107,12 @@ CUTS = {
 
 
 @BOTH
+@pytest.mark.parametrize("fault", ["", " [[fault:one-chunk]]"], ids=["in pieces", "at once"])
 @pytest.mark.parametrize(("sampling", "text", "reason", "tokens_"), CUTS.values(), ids=CUTS)
-async def test_the_limits_of_a_request_are_kept(service, ask, sampling, text, reason, tokens_):
-    answer = await ask(service, spec(**sampling))
+async def test_the_limits_of_a_request_are_kept(
+    service, ask, fault, sampling, text, reason, tokens_
+):
+    answer = await ask(service, spec(f"repeat: one two three{fault}", **sampling))
 
     assert (answer.text, answer.finish_reason) == (text, reason)
     assert answer.usage.estimated is (tokens_ is not None)

@@ -226,8 +226,8 @@ async def test_streams_that_are_done_leave_their_connection(provider, replies, c
 async def test_leaving_after_the_end_was_told_is_a_success(provider, replies, connect, count):
     provider.script = [replies.stream(content("a"), DONE)]
     async with aclosing(stream(connect())) as events:
-        async for event in events:
-            if event == DoneEvent():
+        async for read in events:
+            if DoneEvent() in read:
                 break
     assert count("requests", operation="stream_chat", outcome="ok") == 1
 
