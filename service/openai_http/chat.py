@@ -18,9 +18,10 @@ from service.openai_http.stream import STREAM_HEADERS, Relay
 from service.openai_http.writer import StreamWriter
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable
+
     from starlette.types import Receive, Scope, Send
 
-    from service.call import Call
     from service.inference.api import InferenceApi
     from service.openai_http.answer import Headers
     from service.openai_http.decode import ChatRequest
@@ -49,29 +50,37 @@ class ChatCompletions:
             ClientDisconnected: The client left; the call of the port has been ended.
         """
         call = call_from(scope)
-        body = await read_json_body(scope, receive, self._max_body_bytes)
-        request = decode_chat_request(body)
+        request = decode_chat_request(await read_json_body(scope, receive, self._max_body_bytes))
         Exchange.of(scope).reached_service = True
-        if request.stream:
-            await self._stream(request, call, scope, receive, send)
+        if isinstance(request.message, pb.StreamChatCompletionRequest):
+            events = self._api.stream_chat_completion(request.message, call)
+            await self._stream(request, events, scope, receive, send)
         else:
-            await self._whole(request, call, scope, receive, send)
+            answer = self._api.create_chat_completion(request.message, call)
+            await self._whole(request, answer, scope, receive, send)
 
     async def _whole(
-        self, request: ChatRequest, call: Call, scope: Scope, receive: Receive, send: Send
+        self,
+        request: ChatRequest,
+        answer: Awaitable[pb.CreateChatCompletionResponse],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
         async with WhileConnected(receive):
-            response = await self._api.create_chat_completion(
-                pb.CreateChatCompletionRequest(spec=request.spec), call
-            )
+            response = await answer
         Exchange.of(scope).model = response.model
         body = chat_completion(response, request.shown_model(response.model))
         await send_json(send, 200, body, _differences(request, response))
 
     async def _stream(
-        self, request: ChatRequest, call: Call, scope: Scope, receive: Receive, send: Send
+        self,
+        request: ChatRequest,
+        answer: AsyncGenerator[pb.StreamChatCompletionResponse],
+        scope: Scope,
+        receive: Receive,
+        send: Send,
     ) -> None:
-        message = pb.StreamChatCompletionRequest(spec=request.spec)
         early = [*STREAM_HEADERS, *difference_headers("", "", request.ignored)]
 
         def begin(started: pb.StreamChatCompletionResponse.Started) -> tuple[Headers, ChunkWriter]:
@@ -82,7 +91,7 @@ class ChatCompletions:
 
         async with (
             WhileConnected(receive),
-            aclosing(self._api.stream_chat_completion(message, call)) as events,
+            aclosing(answer) as events,
             StreamWriter(send, self._silence, early) as out,
         ):
             await Relay(events, out, Exchange.of(scope)).run(begin)

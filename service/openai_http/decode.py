@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from onemin.inference.v1 import chat_pb2
+from onemin.inference.v1 import inference_service_pb2 as pb
 from service.openai_http.messages import add_turns
 from service.openai_http.parameters import check_parameters, ignored_parameters
 from service.openai_http.parse import parse_chat_body
@@ -26,18 +27,21 @@ class ChatRequest:
     """One decoded chat request.
 
     Attributes:
-        spec: What the service is asked for.
+        message: What the service is asked for: an answer as a whole, or a stream of one.
         model: The model as the caller named it, a suffix included.
-        stream: Whether the answer is streamed.
         include_usage: Whether a stream ends with a chunk of usage.
         ignored: Fields that this door knows and cannot honour.
     """
 
-    spec: chat_pb2.ChatCompletionSpec
+    message: pb.CreateChatCompletionRequest | pb.StreamChatCompletionRequest
     model: str
-    stream: bool
     include_usage: bool
     ignored: tuple[str, ...]
+
+    @property
+    def spec(self) -> chat_pb2.ChatCompletionSpec:
+        """The conversation, and how it is to be answered."""
+        return self.message.spec
 
     def shown_model(self, answered: str) -> str:
         """Return the id to answer under: as it was asked for, unless another model answered."""
@@ -51,16 +55,17 @@ def decode_chat_request(data: bytes) -> ChatRequest:
         ServiceError: `INVALID_JSON`, `INVALID_FIELD` or `UNSUPPORTED_PARAMETER`, in OpenAI's words.
     """
     body = parse_chat_body(data)
-    spec = chat_pb2.ChatCompletionSpec(model=_model_id(body.model))
+    message = pb.StreamChatCompletionRequest() if body.stream else pb.CreateChatCompletionRequest()
+    spec = message.spec
+    spec.model = _model_id(body.model)
     add_turns(body.messages, spec)
     check_parameters(body)
     _set_sampling(body, spec)
     if body.web_search_options is not None or spec.model != body.model:
         spec.web_search.SetInParent()
     return ChatRequest(
-        spec=spec,
+        message=message,
         model=body.model or "",
-        stream=bool(body.stream),
         include_usage=body.stream_options is not None and bool(body.stream_options.include_usage),
         ignored=tuple(ignored_parameters(body)),
     )

@@ -92,6 +92,7 @@ class OneMinClient:
         the reader to say.
         """
         body = chat_body(payload)
+        del payload  # a stream is open for long, and the prompt is in the body
         tries = Retries()
         begun = False
         while True:
@@ -177,7 +178,10 @@ def chat_body(payload: ChatPayload) -> bytes:
     if payload.web_search is not None:
         search = _web_search_settings(payload.web_search)
         prompt_object["settings"] = {"webSearchSettings": search}
-    return orjson.dumps({"type": CHAT_TYPE, "model": payload.model, "promptObject": prompt_object})
+    body = orjson.dumps({"type": CHAT_TYPE, "model": payload.model, "promptObject": prompt_object})
+    # A copy: orjson's own bytes keep all that was reserved for them, eight times the prompt, and a
+    # stream keeps its body.
+    return bytes(memoryview(body))
 
 
 def _web_search_settings(web_search: WebSearch) -> dict[str, Any]:
