@@ -14,6 +14,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+import orjson
 import structlog
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ _SECRET_HINTS: Final = (
 """Every name and every text that is masked has one of these in it. The last is the escape of all
 that is not ASCII: some of it passes for the letters of the others."""
 
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, default=repr)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, default=repr, separators=(",", ":"))
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
@@ -85,11 +86,21 @@ def render(_: WrappedLogger, __: str, event: EventDict) -> str:
     """
     first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
     ordered = {**first, **event}
-    line = _ENCODER.encode(ordered)
+    line = _encoded(ordered)
     if len(line) <= VALUE_LIMIT and not _hints_at_secrets(line):
         return line
     masked = {name: _masked(name, value) for name, value in ordered.items()}
-    return _ENCODER.encode({name: _cut(name, value) for name, value in masked.items()})
+    return _encoded({name: _cut(name, value) for name, value in masked.items()})
+
+
+def _encoded(value: object) -> str:
+    """Return JSON in ASCII; orjson's, which takes a third of the time, where that is ASCII."""
+    try:
+        # It would show every field of a dataclass, those too that its `repr` leaves out.
+        line = orjson.dumps(value, repr, orjson.OPT_PASSTHROUGH_DATACLASS)
+    except TypeError:
+        return _ENCODER.encode(value)
+    return line.decode() if line.isascii() else _ENCODER.encode(value)
 
 
 def _hints_at_secrets(line: str) -> bool:

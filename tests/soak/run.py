@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import httpx2
 
-from tests.faults.houses import CHANNEL, House
+from tests.faults.houses import House
 from tests.soak.deeds import Ground
 from tests.soak.ledger import Book, Ledger, added
 from tests.soak.mix import Deck, kinds
@@ -39,6 +39,10 @@ WINDOW_SHARE = 0.25
 """The first and the last part of the samples, whose medians are compared."""
 
 KEPT_WRONG = 20
+_CHANNEL = (("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 1 << 30))
+"""Retries are left on, as clients have them: without the transparent ones a call is lost whenever a
+connection is asked to end at the moment in which it is made."""
+
 CHAT_PATH = "/api/chat-with-ai"
 
 
@@ -153,7 +157,7 @@ class Load:
         target = f"127.0.0.1:{far.ports.grpc}"
         async with (
             httpx2.AsyncClient(timeout=30, trust_env=False, limits=httpx2.Limits()) as http,
-            grpc.aio.insecure_channel(target, CHANNEL) as channel,
+            grpc.aio.insecure_channel(target, _CHANNEL) as channel,
         ):
             house = House(
                 simulator=SimpleNamespace(url=f"http://127.0.0.1:{self._running.provider_port}"),

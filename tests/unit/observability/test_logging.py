@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import warnings
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
@@ -11,6 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.call import Protocol
 from service.observability import logging as module
 from service.observability.logging import STACK_LIMIT, VALUE_LIMIT, configure
 
@@ -190,6 +192,26 @@ def test_a_line_that_is_not_searched_is_as_if_it_were(event):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_hints_at_secrets", lambda _: True)
         assert line == module.render(None, "info", event)
+
+
+@dataclass
+class Held:
+    shown: str
+    hidden: str = field(repr=False)
+
+
+def test_a_line_shows_no_more_of_an_object_than_its_repr(log, output):
+    held = Held("yes", "no-one")
+    log.info("event", of=held, all=[held], by={"id": held})
+    (line,) = lines(output)
+    assert (line["of"], line["all"], line["by"]) == (repr(held), [repr(held)], {"id": repr(held)})
+    assert "no-one" not in output.getvalue()
+
+
+@pytest.mark.parametrize("value", [Protocol.HTTP, 1 << 70, -0.5, True, (1, "two"), 1e16], ids=repr)
+def test_a_value_comes_back_as_json_has_it(log, output, value):
+    log.info("event", value=value)
+    assert lines(output)[0]["value"] == (list(value) if isinstance(value, tuple) else value)
 
 
 @pytest.mark.parametrize("name", ["ONE_MIN_TLS_KEY", "ONE_MIN_MAX_IN_FLIGHT_PER_KEY", "tokens"])
