@@ -59,16 +59,22 @@ _TOO_SLOW: Final = _Refusal(HTTPStatus.REQUEST_TIMEOUT, "The request did not com
 
 
 class _StagedTransport:
-    """A transport as uvicorn's code uses it, except that another way to close it is given."""
+    """A transport as uvicorn's code uses it, except that how it is closed is given.
+
+    What is written after that goes nowhere, as with a transport that is closed at once.
+    """
 
     def __init__(
         self, transport: asyncio.Transport, close: Callable[[asyncio.Transport], None]
     ) -> None:
-        self.write = transport.write
         self.abort = transport.abort
         self._transport = transport
         self._close = close
         self._is_closing = False
+
+    def write(self, data: bytes) -> None:
+        if not self.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         if not self.is_closing():
@@ -91,6 +97,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._refusal = _MALFORMED
         self._in_head = False
         self._in_body = False
+        self._served: RequestResponseCycle | None = None
+        """The request that was begun last; `cycle` is the last one that came."""
         self._silent_bytes = 0
         """What came since the last whole head or piece of a body: the parser holds it."""
         self._in_framing = False
@@ -104,9 +112,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._wait(self.head_timeout, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the time-out."""
+        """Forget the time-out, and tell the request that is served."""
         self._stop_waiting()
+        self._disconnect()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close as soon as no request is served; half a head has no answer that could be lost."""
+        if self._open_cycle is None:
+            self._in_head = False
+        super().shutdown()
 
     def data_received(self, data: bytes) -> None:
         """Parse, until the parser holds too much."""
@@ -215,8 +230,14 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._served = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _head_is_late(self) -> None:
-        if self._in_head:
+        if self._open_cycle is not None:  # its turn has not come
+            self._wait(self.head_timeout, self._head_is_late)
+        elif self._in_head:
             self._refuse(_TOO_SLOW)
         else:  # browsers and probes connect in advance and take an answer to nothing amiss
             self.transport.close()
@@ -230,27 +251,39 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _refuse(self, refusal: _Refusal) -> None:
         """Answer and close; only close where another answer has begun or is due before."""
         self._stop_waiting()
-        cycle = self._open_cycle
-        is_answered = self._in_body if cycle is None else cycle.response_started
-        if not is_answered and not self.pipeline:
+        if self._is_next_to_answer:
             self.transport.write(self._answer(refusal))
-        if cycle is not None:
-            cycle.disconnected = True
-            cycle.message_event.set()
+        self._disconnect()
         self.transport.close()
 
     def _close(self, transport: asyncio.Transport) -> None:
-        if not (self._in_head or self._in_body) or not transport.can_write_eof():
+        if not (self._in_head or self._in_body):
             transport.close()
             return
-        with contextlib.suppress(OSError):  # the client has gone, as the transport will see
-            transport.write_eof()
+        if transport.can_write_eof():  # not with TLS
+            with contextlib.suppress(OSError):  # the client has gone, as the transport will see
+                transport.write_eof()
         self.flow.resume_reading()
-        self._wait(self.linger_timeout, transport.close)
+        self._wait(self.linger_timeout, transport.abort)
+
+    def _disconnect(self) -> None:
+        """Tell the request that is served that there is nobody to answer."""
+        cycle = self._open_cycle
+        if cycle is not None:
+            cycle.disconnected = True
+            cycle.message_event.set()
+
+    @property
+    def _is_next_to_answer(self) -> bool:
+        """Whether no answer has begun to the request at hand, and none is due before."""
+        cycle = self._open_cycle
+        if cycle is None:
+            return not self._in_body
+        return self._in_body and cycle is self.cycle and not cycle.response_started
 
     @property
     def _open_cycle(self) -> RequestResponseCycle | None:
-        cycle = cast("RequestResponseCycle | None", self.cycle)  # None before the first request
+        cycle = self._served
         return None if cycle is None or cycle.response_complete else cycle
 
     def _answer(self, refusal: _Refusal) -> bytes:

@@ -85,7 +85,7 @@ class GatewayProcess:
     def _read(self):
         for line in iter(self._process.stdout.readline, ""):
             self.printed.append(line)
-            if '"event": "listening"' in line:
+            if '"listening"' in line:
                 fields = json.loads(line)
                 self.ports = {name: fields[name] for name in fields if name.endswith("_port")}
                 self._listening.set()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 
 import pytest
+import trustme
 
 from service import http_protocol
 from service.http_server import HttpServer
@@ -22,11 +24,16 @@ class Echo:
         self.requests = []
         self.disconnected = asyncio.Event()
         self.awake = asyncio.Event()
+        self.held = asyncio.Event()
+        self.served = asyncio.Event()
 
     async def __call__(self, scope, receive, send):
         self.requests.append(scope)
         if scope["path"] == "/early":
             await self._answer(send, 401, b"no")
+            return
+        if scope["path"] == "/large":
+            await self._answer(send, 200, b"a" * 20_000_000)
             return
         if scope["path"] == "/late":
             await self.awake.wait()
@@ -41,6 +48,12 @@ class Echo:
                 break
         if scope["path"] == "/stream":
             await self._stream(receive, send)
+        elif scope["path"] == "/held":
+            self.held.set()
+            await receive()
+            self.disconnected.set()
+            await self._answer(send, 200, b"late")
+            self.served.set()
         else:
             await self._answer(send, 200, body)
 
@@ -62,12 +75,17 @@ def echo():
 
 
 @pytest.fixture
-async def port(echo):
+async def server(echo):
     server = HttpServer(echo, "127.0.0.1", 0)
+    yield server
+    await server.stop(0)
+
+
+@pytest.fixture
+async def port(server):
     port = server.bind()
     await server.start()
-    yield port
-    await server.stop(0)
+    return port
 
 
 @contextlib.asynccontextmanager
@@ -405,6 +423,43 @@ async def test_a_client_that_never_stops_sending_is_cut(port):
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_a_client_that_neither_reads_nor_stops_sending_is_cut(port):
+    async with connection(port) as (_, writer), asyncio.timeout(5):
+        writer.write(b"POST /large HTTP/1.0\r\nContent-Length: 8000000000\r\n\r\n")
+        with pytest.raises(ConnectionError):
+            await send_for_ever(writer, MEGABYTES[0])
+
+
+@pytest.mark.anyio
+async def test_over_tls_a_client_that_reads_last_gets_its_answer_too(echo):
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    trust = ssl.create_default_context()
+    authority.configure_trust(trust)
+    server = HttpServer(echo, "127.0.0.1", 0, context)
+    port = server.bind()
+    await server.start()
+    reader, writer = await asyncio.open_connection("localhost", port, ssl=trust)
+    async with asyncio.timeout(10):
+        for piece in (LAST_WORD["an answer before the body"][1], *MEGABYTES):
+            writer.write(piece)
+            await writer.drain()
+        assert status_of(await reader.readuntil(b"\r\n\r\n")) == 401
+    writer.transport.abort()
+    await server.stop(0)
+
+
+@pytest.mark.anyio
+async def test_half_a_head_does_not_delay_a_stop(server, port):
+    async with connection(port) as (reader, writer), asyncio.timeout(5):
+        writer.write(POST + b"Content-Length: 2\r\n\r\nhi" + POST)
+        await reader.readuntil(b"\r\n\r\nhi")
+        await server.stop(60)
+
+
+@pytest.mark.anyio
 async def test_a_client_that_has_sent_all_is_not_waited_for(port):
     async with connection(port) as (reader, writer), asyncio.timeout(5):
         writer.write(POST + b"Connection: close\r\nContent-Length: 2\r\n\r\nhi")
@@ -425,3 +480,46 @@ async def test_garbage_behind_an_open_answer_cuts_it_and_adds_nothing(port, echo
             await echo.disconnected.wait()
     assert received.count(b"HTTP/1.1 ") == 1
     assert not received.endswith(b"0\r\n\r\n")
+
+
+HELD = b"GET /held HTTP/1.1\r\n" + HOST + b"\r\n"
+BEHIND = {
+    "garbage": b"nonsense\r\n\r\n",
+    "a head that is refused": POST + b"Host: b\r\n\r\n",
+    "a broken body": POST + b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n",
+    "a whole request, then garbage": POST + b"Content-Length: 0\r\n\r\nnonsense\r\n\r\n",
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("behind", BEHIND.values(), ids=BEHIND)
+async def test_a_refusal_is_never_the_answer_to_the_request_before(port, echo, behind, caplog):
+    async with connection(port) as (reader, writer), asyncio.timeout(5):
+        writer.write(HELD)
+        await echo.held.wait()
+        writer.write(behind)
+        assert await _all_of(reader) == b""
+        await echo.served.wait()  # what it sends goes nowhere, and is no error
+    assert not caplog.records
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("behind", [b"", POST, POST + b"Content-Length: 2\r\n\r\nhi" + HELD])
+async def test_a_client_that_leaves_is_missed_whatever_it_sent_behind(port, echo, behind):
+    async with connection(port) as (_, writer):
+        writer.write(HELD + behind)
+        await echo.held.wait()
+    async with asyncio.timeout(5):
+        await echo.served.wait()
+
+
+@pytest.mark.anyio
+@pytest.mark.usefixtures("impatient")
+async def test_a_head_behind_an_open_request_has_its_time_from_its_turn_on(port, echo):
+    async with connection(port) as (reader, writer), asyncio.timeout(5):
+        writer.write(b"GET /late HTTP/1.1\r\n" + HOST + b"\r\n" + POST)
+        await asyncio.sleep(0.5)  # longer than a head may take
+        echo.awake.set()
+        assert status_of(await reader.readuntil(b"\r\n\r\n")) == 200
+        writer.write(b"Content-Length: 2\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
