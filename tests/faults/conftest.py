@@ -9,7 +9,7 @@ from tests.faults.houses import Street, open_house
 pytest.register_assert_rewrite("tests.faults.checks", "tests.faults.doors", "tests.faults.ledger")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # some look for their list of models all the time, in the logs too
 async def street(simulator):
     """Gateways with the settings that rows of the matrix ask for."""
     async with AsyncExitStack() as stack:
