@@ -93,7 +93,9 @@ clean: ## Remove .venv and every cache.
 	rm -rf $(VENV) .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find service tests gen proto -name __pycache__ -prune -exec rm -rf {} +
 
-LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+# Extras stay in the locks: pip takes `coverage` for another thing than `coverage[toml]`, and refuses to
+# install what is not pinned as soon as there is a newer version.
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url \
   --no-header --no-annotate
 
 $(VENV)/bin/python:
