@@ -23,7 +23,7 @@ from service.translation.stream import AnswerStream
 from service.upstream.errors import UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
     from onemin.inference.v1 import chat_pb2
     from service.call import Call
@@ -140,9 +140,12 @@ class InferenceService:
         try:
             async with aclosing(reads):
                 async for events in reads:
-                    texts = _fed(events, stream, answer)
-                    if stream.accepted:
-                        yield texts
+                    texts: list[str] = []
+                    try:
+                        texts.extend(_fed(events, stream, answer))
+                    finally:
+                        if stream.accepted:
+                            yield texts
                     if answer.is_cut:
                         return
         except UpstreamError as error:
@@ -167,14 +170,12 @@ class InferenceService:
         self._metrics.tokens_used(model.label, usage.prompt_tokens, usage.completion_tokens)
 
 
-def _fed(events: list[ChatEvent], stream: AnswerStream, answer: Answer) -> list[str]:
-    texts = []
+def _fed(events: list[ChatEvent], stream: AnswerStream, answer: Answer) -> Iterator[str]:
     for event in events:
         if text := answer.feed(stream.feed(event)):
-            texts.append(text)
+            yield text
         if answer.is_cut:
-            break
-    return texts
+            return
 
 
 def _payload(spec: chat_pb2.ChatCompletionSpec, model: Resolution) -> ChatPayload:

@@ -94,15 +94,15 @@ async def _decoded(
         raise (UpstreamTruncated(str(error)) if accepted else error) from None
 
 
-def _read(events: Iterator[ChatEvent]) -> tuple[list[ChatEvent], DoneEvent | UpstreamError | None]:
-    """Return what comes before the ending that the provider gave, and the ending if it is there."""
+def _read(events: Iterator[ChatEvent]) -> tuple[list[ChatEvent], DoneEvent | Exception | None]:
+    """Return what comes before the ending, and the ending if it is there: the provider's, or a bug."""
     before: list[ChatEvent] = []
     try:
         for event in events:
             if isinstance(event, DoneEvent):
                 return before, event
             before.append(event)
-    except UpstreamError as error:
+    except Exception as error:  # noqa: BLE001  # it is raised when what came before is handed on
         return before, error
     return before, None
 

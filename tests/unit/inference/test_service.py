@@ -15,7 +15,9 @@ from service.inference.service import InferenceService
 from service.inference.tokens import TokenCounter
 from service.observability.metrics import Metrics
 from service.settings import load
+from service.translation.stream import AnswerStream
 from service.upstream.client import OneMinClient
+from service.upstream.payloads import ContentEvent
 from service.upstream.transport import Transport
 
 pytestmark = pytest.mark.anyio
@@ -194,6 +196,27 @@ async def test_text_that_came_is_handed_on_before_the_failure(service, metrics):
     assert len(events) > 1
     labels = {"model": "gpt-4o", "kind": "completion"}
     assert metrics.registry.get_sample_value("onemin_tokens_total", labels) > 0
+
+
+async def test_text_that_came_is_handed_on_before_a_bug(service, monkeypatch):
+    whole = AnswerStream.feed
+
+    def feed(self, event):
+        if event == ContentEvent(" three"):
+            raise ZeroDivisionError
+        return whole(self, event)
+
+    monkeypatch.setattr(AnswerStream, "feed", feed)
+    request = pb.StreamChatCompletionRequest(spec=spec("repeat: one two three [[fault:one-chunk]]"))
+    texts = []
+
+    async def collect():
+        async for event in service.stream_chat_completion(request, CALL):
+            texts.append(event.delta.text)  # noqa: PERF401  # as above
+
+    with pytest.raises(ZeroDivisionError):
+        await collect()
+    assert "".join(texts) == "one two"
 
 
 async def test_a_failure_before_acceptance_comes_without_an_event(service, metrics):

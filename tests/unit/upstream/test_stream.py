@@ -273,3 +273,18 @@ async def test_what_follows_done_is_not_delivered(provider, replies, connect):
 async def test_done_is_told_although_the_body_breaks_after_it(provider, replies, connect):
     provider.script = [replies.stream(content("a"), DONE, then="abort")]
     assert await collect(stream(connect())) == [ContentEvent("a"), DoneEvent()]
+
+
+async def test_what_came_before_a_bug_is_delivered(provider, replies, connect, monkeypatch):
+    monkeypatch.setattr(ContentEvent, "__init__", fails_at("b", ContentEvent.__init__))
+    provider.script = [replies.stream(content("a") + content("b") + content("c") + DONE)]
+    assert kinds(await collect(stream(connect()))) == [ContentEvent, ZeroDivisionError]
+
+
+def fails_at(text, whole):
+    def init(self, given, **options):
+        if given == text:
+            raise ZeroDivisionError
+        whole(self, given, **options)
+
+    return init
