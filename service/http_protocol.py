@@ -15,6 +15,7 @@ drops the body, so another parser reads on from there.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -24,7 +25,6 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Iterable
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -84,6 +84,10 @@ class _StagedTransport:
     def is_closing(self) -> bool:
         return self._is_closing or self._transport.is_closing()
 
+    def detach(self) -> None:
+        """Let go of the connection, which is lost; its memory need not wait for the collector."""
+        self._close = asyncio.Transport.close
+
 
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One HTTP/1.1 connection; only what uvicorn lacks is here."""
@@ -108,7 +112,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Start to wait for the first request."""
         super().connection_made(transport)
-        self.transport = cast("asyncio.Transport", _StagedTransport(transport, self._close))
+        self._staged = _StagedTransport(transport, self._close)
+        self.transport = cast("asyncio.Transport", self._staged)
         self._wait(self.head_timeout, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -116,6 +121,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._stop_waiting()
         self._disconnect()
         super().connection_lost(exc)
+        self._staged.detach()
 
     def shutdown(self) -> None:
         """Close as soon as no request is served; half a head has no answer that could be lost."""

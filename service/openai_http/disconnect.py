@@ -56,5 +56,6 @@ class WhileConnected:
         traceback: TracebackType | None,
     ) -> None:
         self._watcher.cancel()
+        del self._watcher  # or each request would be a cycle, and its memory wait for the collector
         if self._gone and self._work.uncancel() <= self._cancelling:
             raise ClientDisconnected from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import ssl
+import weakref
 
 import pytest
 import trustme
@@ -523,3 +525,20 @@ async def test_a_head_behind_an_open_request_has_its_time_from_its_turn_on(port,
         assert status_of(await reader.readuntil(b"\r\n\r\n")) == 200
         writer.write(b"Content-Length: 2\r\n\r\n")
         await reader.readuntil(b"\r\n\r\n")
+
+
+@pytest.mark.anyio
+async def test_a_lost_connection_does_not_wait_for_the_collector_of_cycles(server, port):
+    connections = server._server.server_state.connections
+    gc.disable()
+    try:
+        async with connection(port) as (reader, writer):
+            writer.write(b"GET /whole HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            [seen] = map(weakref.ref, connections)
+        async with asyncio.timeout(5):
+            while connections:  # noqa: ASYNC110  # uvicorn has no event
+                await asyncio.sleep(0.01)
+        assert seen() is None
+    finally:
+        gc.enable()

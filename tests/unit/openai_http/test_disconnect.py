@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 
 import pytest
 
@@ -85,3 +87,17 @@ async def test_both_at_once_are_a_cancellation():
     client.left.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_what_is_over_does_not_wait_for_the_collector_of_cycles():
+    gc.disable()
+    try:
+        context = WhileConnected(Client().receive)
+        seen = weakref.ref(context)
+        async with context:
+            await asyncio.sleep(0)  # the watcher begins
+        del context
+        await asyncio.sleep(0)  # and ends
+        assert seen() is None
+    finally:
+        gc.enable()
