@@ -1,27 +1,26 @@
-"""aiohttp's pool of connections as a transport of httpx.
-
-The package httpx-aiohttp is the same thing with an iterator and a generator more between the socket
-and its reader. A streamed event is a hundred bytes, so that these cost a sixth of all that is done
-for it. It also gives failures other names, and loses what had come before a body broke off.
+"""aiohttp's pool of connections to the provider, as the settings describe it.
 
 Failures leave as aiohttp raises them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Self
+import ssl
+from typing import TYPE_CHECKING
 
 import aiohttp
-import httpx
+
+from service.settings import SettingsError, variable
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import AsyncIterable
 
-PIECE_BYTES: Final = 16 << 10
-"""The most that is read at once: what is done for a piece must not keep the event loop."""
+    from multidict import CIMultiDict
+
+    from service.settings import Settings
 
 
-class Pool(httpx.AsyncBaseTransport):
+class Pool:
     """A pool; it belongs to the event loop that makes the first request.
 
     Args:
@@ -40,29 +39,37 @@ class Pool(httpx.AsyncBaseTransport):
         self._timeout = aiohttp.ClientTimeout(connect=connect_timeout, sock_connect=connect_timeout)
         self._session: aiohttp.ClientSession | None = None
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request and return the head of its answer.
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Pool:
+        """Return the pool that `settings` describe.
+
+        Raises:
+            SettingsError: The file of `upstream_ca` cannot be used.
+        """
+        return cls(
+            # One more than there may be calls: the list of models must not wait for them.
+            limit=settings.max_in_flight + 1,
+            tls=_tls(settings.upstream_ca),
+            proxy=settings.upstream_proxy or None,
+            connect_timeout=settings.connect_timeout,
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: CIMultiDict[str],
+        body: bytes | AsyncIterable[bytes] | None,
+    ) -> aiohttp.ClientResponse:
+        """Send one request and return the head of its answer, whose body is yet to be read.
 
         Raises:
             aiohttp.ClientError: There is none.
         """
         if self._session is None:
             self._session = self._open()
-        data: Any = request.stream
-        if isinstance(data, httpx.ByteStream):
-            data = request.read() or None
-        answer = await self._session.request(
-            request.method,
-            str(request.url),
-            headers=[(name.decode(), value.decode()) for name, value in request.headers.raw],
-            data=data,
-            allow_redirects=False,
-        )
-        return httpx.Response(
-            answer.status,
-            headers=answer.raw_headers,
-            stream=_Body(answer),
-            extensions={"reason_phrase": (answer.reason or "").encode(errors="surrogateescape")},
+        return await self._session.request(
+            method, url, headers=headers, data=body, allow_redirects=False
         )
 
     async def aclose(self) -> None:
@@ -80,39 +87,14 @@ class Pool(httpx.AsyncBaseTransport):
         )
 
 
-class _Body(httpx.AsyncByteStream):
-    """The body of an answer, in the pieces that came."""
-
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
-        self._broken: aiohttp.ClientError | None = None
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if self._broken is not None:
-            raise self._broken
-        try:
-            chunk = await self._answer.content.read(PIECE_BYTES)
-        except aiohttp.ClientError as error:
-            if rest := self._rest():
-                self._broken = error
-                return rest
-            raise
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    async def aclose(self) -> None:
-        """Give the connection back, or close it if the body was not read to its end."""
-        self._answer.release()
-        await self._answer.wait_for_close()
-
-    def _rest(self) -> bytes:
-        """Return what had come when the body broke off and was not read yet.
-
-        The reader raises as soon as it knows of the break, whatever is in its buffer.
-        """
-        self._answer.content.set_exception(None)  # type: ignore[arg-type]  # the one way to read on
-        return self._answer.content.read_nowait()
+def _tls(authorities: str) -> ssl.SSLContext | bool:
+    """Return what verifies the provider; aiohttp has one for the system's authorities (True)."""
+    if not authorities:
+        return True
+    try:
+        return ssl.create_default_context(cafile=authorities)
+    except OSError as error:
+        raise SettingsError(
+            f"{variable('upstream_ca')}={authorities!r} is not legal: expected "
+            f"the path of a PEM file ({error.strerror or error})"
+        ) from None

@@ -1,9 +1,7 @@
 """HTTP to the provider.
 
-It speaks the transport API of httpx, to aiohttp's pool of connections: a prepared `httpx.Request`
-goes straight to `handle_async_request`. What `httpx.AsyncClient` does beyond that
-(redirects, cookies, auth, hooks) is not wanted with somebody's key attached, and costs more than
-the request itself. Nothing is ever sent twice or to another place than it was meant for.
+Nothing is ever sent twice or to another place than it was meant for: no redirect is followed, and no
+cookie kept, with somebody's key attached.
 
 The phases of a call have time-outs of their own. Making the connection is bounded by the pool; the
 wait for the head, where it is bounded, and each wait for a chunk are bounded here, because the
@@ -16,15 +14,14 @@ request's headers, and so the key.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import urljoin
 
 import aiohttp
-import httpx
+from multidict import CIMultiDict
 
-from service.settings import SettingsError, variable
 from service.upstream.errors import (
     UpstreamError,
     UpstreamMalformed,
@@ -41,6 +38,9 @@ if TYPE_CHECKING:
 
 USER_AGENT: Final = f"onemin-gateway/{version('onemin-gateway')}"
 
+PIECE_BYTES: Final = 16 << 10
+"""The most that is read at once: what is done for a piece must not keep the event loop."""
+
 _SLICE: Final = 256 << 10
 _NOT_CONNECTED: Final = (
     aiohttp.ClientConnectorError,
@@ -54,8 +54,8 @@ class Endpoint:
     """Where a request goes: its parts are prepared once and shared by all requests."""
 
     method: str
-    url: httpx.URL
-    headers: list[tuple[bytes, bytes]]
+    url: str
+    headers: CIMultiDict[str]
     head_timeout: float | None
 
 
@@ -64,36 +64,29 @@ class Transport:
 
     Args:
         base_url: Its scheme, host and port.
-        inner: What carries the requests.
+        pool: The connections.
         first_byte_timeout: Seconds to wait for a head that comes at once, connecting included.
         idle_timeout: Seconds to wait for each chunk of a body.
     """
 
     def __init__(
-        self,
-        base_url: str,
-        inner: httpx.AsyncBaseTransport,
-        *,
-        first_byte_timeout: float,
-        idle_timeout: float,
+        self, base_url: str, pool: Pool, *, first_byte_timeout: float, idle_timeout: float
     ) -> None:
+        self._base_url = base_url
+        self._pool = pool
         self._first_byte_timeout = first_byte_timeout
-        self._base_url = httpx.URL(base_url)
-        self._inner = inner
         self._idle_timeout = idle_timeout
 
     @classmethod
-    def from_settings(
-        cls, settings: Settings, inner: httpx.AsyncBaseTransport | None = None
-    ) -> Transport:
-        """Return the transport that `settings` describe; `inner` takes the place of the network.
+    def from_settings(cls, settings: Settings) -> Transport:
+        """Return the transport that `settings` describe.
 
         Raises:
             SettingsError: The file of `upstream_ca` cannot be used.
         """
         return cls(
             settings.api_url,
-            inner or _network(settings),
+            Pool.from_settings(settings),
             first_byte_timeout=settings.first_byte_timeout,
             idle_timeout=settings.idle_timeout,
         )
@@ -109,18 +102,18 @@ class Transport:
             accept: The media type that is wanted.
             head_at_once: Whether the head of an answer comes at once, and not with the whole of it.
         """
-        url = self._base_url.join(path)
-        headers = {
-            "Host": url.netloc.decode(),
-            "User-Agent": USER_AGENT,
-            "Accept": accept,
-            # A compressed body can be a thousand times larger than what was counted on the way in.
-            "Accept-Encoding": "identity",
-        }
+        headers = CIMultiDict(
+            {
+                "User-Agent": USER_AGENT,
+                "Accept": accept,
+                # A compressed body can be a thousand times larger than what was counted.
+                "Accept-Encoding": "identity",
+            }
+        )
         if method == "POST":
             headers["Content-Type"] = "application/json"
         head_timeout = self._first_byte_timeout if head_at_once else None
-        return Endpoint(method, url, httpx.Headers(headers).raw, head_timeout)
+        return Endpoint(method, urljoin(self._base_url, path), headers, head_timeout)
 
     async def send(
         self, endpoint: Endpoint, body: bytes = b"", *, credential: str | None = None
@@ -137,51 +130,48 @@ class Transport:
             UpstreamTimeout: No connection or no answer in time.
             UpstreamMalformed: What came is not HTTP, or is compressed.
         """
-        request = self._request(endpoint, body, credential)
-        return Answer(await self._head(request, endpoint.head_timeout), self._idle_timeout)
-
-    async def aclose(self) -> None:
-        """Close the pool."""
-        await self._inner.aclose()
-
-    def _request(self, endpoint: Endpoint, body: bytes, credential: str | None) -> httpx.Request:
-        headers = [*endpoint.headers]
+        headers = endpoint.headers.copy()
         if credential is not None:
-            headers.append((b"API-KEY", credential.encode()))
-        if endpoint.method == "POST":
-            headers.append((b"Content-Length", b"%d" % len(body)))
-        # Given as a stream, because httpx would work out once more what the headers say already.
-        stream = _Slices(body) if len(body) > _SLICE else httpx.ByteStream(body)
-        return httpx.Request(endpoint.method, endpoint.url, headers=headers, stream=stream)
-
-    async def _head(self, request: httpx.Request, head_timeout: float | None) -> httpx.Response:
+            headers["API-KEY"] = credential
         failure: UpstreamError
         try:
-            async with asyncio.timeout(head_timeout):
-                return await self._inner.handle_async_request(request)
-        except (httpx.TransportError, aiohttp.ClientError) as error:  # some are also the next
+            async with asyncio.timeout(endpoint.head_timeout):
+                response = await self._request(endpoint, headers, body)
+            return Answer(response, self._idle_timeout)
+        except aiohttp.ClientError as error:  # some are also the next
             failure = _failure_of_head(error)
         except TimeoutError:
             failure = UpstreamTimeout("no answer in time")
         # Outside of the handler, so that the failure has no context that could show the key.
         raise failure
 
+    async def aclose(self) -> None:
+        """Close the pool."""
+        await self._pool.aclose()
+
+    async def _request(
+        self, endpoint: Endpoint, headers: CIMultiDict[str], body: bytes
+    ) -> aiohttp.ClientResponse:
+        if len(body) <= _SLICE:
+            return await self._pool.request(endpoint.method, endpoint.url, headers, body or None)
+        headers["Content-Length"] = str(len(body))
+        return await self._pool.request(endpoint.method, endpoint.url, headers, _slices(body))
+
 
 class Answer:
     """The head of an answer, and its body to be read once, within an async context."""
 
-    def __init__(self, response: httpx.Response, idle_timeout: float) -> None:
-        self.status = response.status_code
-        self.reason = response.reason_phrase
-        raw = [(name.lower(), value.decode("latin-1")) for name, value in response.headers.raw]
-        headers = dict(raw)
-        self.retry_after = headers.get(b"retry-after")
-        self.media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+    def __init__(self, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
+        headers = response.headers
+        self.status = response.status
+        self.reason = (response.reason or "").encode("ascii", "ignore").decode()
+        self.retry_after = headers.get("Retry-After")
+        self.media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         # Each of several counts: of two codings the body has both.
-        codings = {value.strip().lower() for name, value in raw if name == b"content-encoding"}
+        codings = {value.strip().lower() for value in headers.getall("Content-Encoding", ())}
         self._is_compressed = bool(codings - {"identity", ""})
         self._response = response
-        self._chunks = response.stream.__aiter__()  # type: ignore[union-attr]  # async, as the transport
+        self._broken: UpstreamError | None = None
         self._waits = Waits(each=idle_timeout)
 
     async def chunk(self) -> bytes:
@@ -194,14 +184,19 @@ class Answer:
         """
         if self._is_compressed:
             raise UpstreamMalformed("the answer is compressed")
+        if self._broken is not None:
+            raise self._broken
         failure: UpstreamError
         try:
             with self._waits:
-                return await anext(self._chunks, b"")
+                return await self._response.content.read(PIECE_BYTES)
         except TooLate:
             failure = UpstreamTimeout("the answer stopped coming")
-        except (httpx.TransportError, aiohttp.ClientError) as error:
+        except aiohttp.ClientError as error:
             failure = UpstreamUnavailable(f"the answer broke off: {type(error).__name__}")
+            if rest := self._rest():
+                self._broken = failure
+                return rest
         raise failure
 
     async def read(self, limit: int) -> bytes:
@@ -217,44 +212,26 @@ class Answer:
     async def __aexit__(self, *_: object) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
         self._waits.close()
-        await self._response.aclose()
+        self._response.release()
+        await self._response.wait_for_close()
+
+    def _rest(self) -> bytes:
+        """Return what had come when the body broke off and was not read yet.
+
+        The reader raises as soon as it knows of the break, whatever is in its buffer.
+        """
+        content = self._response.content
+        content.set_exception(None)  # type: ignore[arg-type]  # the one way to read on
+        return content.read_nowait()
 
 
-class _Slices(httpx.AsyncByteStream):
-    """A large body, cut so that writing it leaves the loop room; aiohttp warns of whole ones."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for start in range(0, len(self._body), _SLICE):
-            yield self._body[start : start + _SLICE]
+async def _slices(body: bytes) -> AsyncIterator[bytes]:
+    """Cut a large body so that writing it leaves the loop room; aiohttp warns of whole ones."""
+    for start in range(0, len(body), _SLICE):
+        yield body[start : start + _SLICE]
 
 
-def _network(settings: Settings) -> Pool:
-    return Pool(
-        # One more than there may be calls: the list of models must not wait for them.
-        limit=settings.max_in_flight + 1,
-        tls=_tls(settings.upstream_ca),
-        proxy=settings.upstream_proxy or None,
-        connect_timeout=settings.connect_timeout,
-    )
-
-
-def _tls(authorities: str) -> ssl.SSLContext | bool:
-    """Return what verifies the provider; aiohttp has one for the system's authorities (True)."""
-    if not authorities:
-        return True
-    try:
-        return ssl.create_default_context(cafile=authorities)
-    except OSError as error:
-        raise SettingsError(
-            f"{variable('upstream_ca')}={authorities!r} is not legal: expected "
-            f"the path of a PEM file ({error.strerror or error})"
-        ) from None
-
-
-def _failure_of_head(error: httpx.TransportError | aiohttp.ClientError) -> UpstreamError:
+def _failure_of_head(error: aiohttp.ClientError) -> UpstreamError:
     name = type(error).__name__
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return UpstreamTimeout("no connection in time", sent=False)

@@ -11,7 +11,7 @@ OWNERS = {
     "grpc_health": {"service.rpc"},
     "grpc_reflection": {"service.rpc"},
     "httptools": {"service.http_protocol"},
-    "httpx": {"service.upstream.pool", "service.upstream.transport"},
+    "multidict": {"service.upstream.pool", "service.upstream.transport"},
     "protovalidate": {"service.inference.validation"},
     "starlette": {"service.openai_http", "service.operations"},
     "tiktoken": {"service.inference.tokens"},
