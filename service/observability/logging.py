@@ -12,6 +12,7 @@ import json
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import orjson
@@ -62,34 +63,35 @@ _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, default=repr, separators=(
 
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Send all logs of the process to `stream`, standard output if None, from `level` on."""
-    shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    rendering: list[Processor] = [structlog.processors.format_exc_info, render]
     output = stream or sys.stdout
+    rendering: list[Processor] = [structlog.processors.format_exc_info, render]
     structlog.configure(
-        processors=[*shared, *rendering],
+        processors=[begin, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(output),
-        cache_logger_on_first_use=False,
+        # A stream that was given is taken away again.
+        cache_logger_on_first_use=stream is None,
     )
-    _route_standard_library(shared, rendering, _LEVELS[level], output)
+    _route_standard_library(rendering, _LEVELS[level], output)
+
+
+def begin(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
+    """Put what every line has first, because people read from the left."""
+    now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+    first = {"timestamp": now, "level": level, "event": event["event"]}
+    return {**first, **event, **first}
 
 
 def render(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """Return the line: what every line has comes first, because people read from the left.
+    """Return the line.
 
     Values are masked and cut only where the line shows a reason: looking at each of them cost more
     than all else that is done for a line.
     """
-    first = {name: event[name] for name in ("timestamp", "level", "event") if name in event}
-    ordered = {**first, **event}
-    line = _encoded(ordered)
+    line = _encoded(event)
     if len(line) <= VALUE_LIMIT and not _hints_at_secrets(line):
         return line
-    masked = {name: _masked(name, value) for name, value in ordered.items()}
+    masked = {name: _masked(name, value) for name, value in event.items()}
     return _encoded({name: _cut(name, value) for name, value in masked.items()})
 
 
@@ -108,13 +110,11 @@ def _hints_at_secrets(line: str) -> bool:
     return any(hint in line for hint in _SECRET_HINTS)
 
 
-def _route_standard_library(
-    shared: list[Processor], rendering: list[Processor], level: int, output: TextIO
-) -> None:
+def _route_standard_library(rendering: list[Processor], level: int, output: TextIO) -> None:
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            foreign_pre_chain=[begin, structlog.stdlib.add_logger_name],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )

@@ -90,13 +90,6 @@ def test_warnings_of_python_are_lines_too(output):
     assert "DeprecationWarning: old" in lines(output)[0]["event"]
 
 
-def test_bound_context_is_shown(log, output):
-    with structlog.contextvars.bound_contextvars(request_id="r"):
-        log.info("event")
-        logging.getLogger("httpx").warning("event")
-    assert [line["request_id"] for line in lines(output)] == ["r", "r"]
-
-
 @pytest.mark.parametrize(
     "hostile",
     ['x\n{"level": "error"}', "\x1b[31mred", "\r\n\x00\x07", "\u2028\u2029\x85\x9b31m"],
