@@ -83,7 +83,7 @@ class Answer:
         known = self.record.usage if self.record else None
         if known and not self.is_cut:
             return to_usage(known)
-        prompt = await self._tokens.count_messages(self._spec.messages, self._encoding)
+        prompt = await self._tokens.count_conversation(self._spec, self._encoding)
         completion = self._limits.tokens
         if completion is None:
             completion = await self._tokens.count_text(self.text, self._encoding)

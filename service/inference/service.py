@@ -120,7 +120,7 @@ class InferenceService:
         del call  # nothing leaves this process
         model = self._catalogue.resolve(request.spec.model)
         encoding = self._tokens.encoding_for(model.upstream_id, model.owner)
-        count = await self._tokens.count_messages(request.spec.messages, encoding)
+        count = await self._tokens.count_conversation(request.spec, encoding)
         return pb.CountTokensResponse(
             token_count=count, encoding=encoding.name, estimated=encoding.estimated
         )

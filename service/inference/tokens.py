@@ -23,7 +23,7 @@ import tiktoken
 from service.inference.ranks import CL100K, O200K
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from onemin.inference.v1 import chat_pb2
     from service.inference.ranks import RankFile
@@ -211,16 +211,15 @@ class TokenCounter:
         size = len(text) if text.isascii() else 3 * len(text)
         return await self._count_texts((text,), size, encoding)
 
-    async def count_messages(
-        self, messages: Sequence[chat_pb2.ChatMessage], encoding: Encoding
+    async def count_conversation(
+        self, spec: chat_pb2.ChatCompletionSpec, encoding: Encoding
     ) -> int:
         """Return the number of tokens that OpenAI would count for a conversation."""
-        names = size = 0
-        for message in messages:
-            names += message.HasField("name")
-            size += message.ByteSize()  # what holds the texts, too: many empty ones are work
+        messages = spec.messages
+        names = sum([message.HasField("name") for message in messages])
         overhead = _PER_MESSAGE * len(messages) + _PER_NAME * names + _PER_REPLY
-        return overhead + await self._count_texts(_texts(messages), size, encoding)
+        # The size of all, and not just of the texts: many empty ones are work.
+        return overhead + await self._count_texts(_texts(messages), spec.ByteSize(), encoding)
 
     @staticmethod
     def _encoding(encoder: LazyEncoder, *, estimated: bool = False) -> Encoding:

@@ -67,42 +67,50 @@ def _add_turn(
         if message.role is None:
             raise missing_parameter(path)
         raise invalid_value(path, message.role, tuple(_ROLES))
-    turn = spec.messages.add(role=role)
+    turn = spec.messages.add()
+    turn.role = role
     name = _speaker(message, index, called)
     if name:
         turn.name = name
     for text in _texts(message, index, called):
         if text:
-            turn.parts.add(text=text)
+            turn.parts.add().text = text
 
 
 def _speaker(message: Message, index: int, called: dict[str, str]) -> str | None:
-    field, name = "name", message.name
-    if message.role == "tool":
-        field, name = "tool_call_id", message.tool_call_id
-    path = f"messages[{index}].{field}"
-    if name is None and message.role in ("tool", "function"):
+    is_result = message.role == "tool"
+    name = message.tool_call_id if is_result else message.name
+    if name is None and message.role not in ("tool", "function"):
+        return None
+    path = f"messages[{index}].{'tool_call_id' if is_result else 'name'}"
+    if name is None:
         raise missing_parameter(path)
-    if name is not None and len(name) > NAME_LIMIT:
+    if len(name) > NAME_LIMIT:
         raise string_too_long(path, NAME_LIMIT, len(name))
-    return called.get(name, name) if message.role == "tool" and name else name
+    return called.get(name, name) if is_result else name
 
 
-def _texts(message: Message, index: int, called: dict[str, str]) -> Iterator[str]:
-    path = f"messages[{index}]"
+def _texts(message: Message, index: int, called: dict[str, str]) -> list[str]:
     if isinstance(message.content, str):
-        yield message.content
+        texts = [message.content]
     elif message.content is not None:
-        yield from _part_texts(message.content, index, message.role)
-    elif message.role not in _CONTENT_IS_OPTIONAL:
-        raise missing_parameter(f"{path}.content")
+        texts = list(_part_texts(message.content, index, message.role))
+    elif message.role in _CONTENT_IS_OPTIONAL:
+        texts = []
+    else:
+        raise missing_parameter(f"messages[{index}].content")
     if message.role == "assistant":
-        if message.refusal:
-            yield message.refusal
-        for number, call in enumerate(message.tool_calls or ()):
-            yield _called_tool(call, f"{path}.tool_calls[{number}]", called)
-        if message.function_call is not None:
-            yield _called_function(message.function_call, f"{path}.function_call")
+        texts.extend(_assistant_texts(message, f"messages[{index}]", called))
+    return texts
+
+
+def _assistant_texts(message: Message, path: str, called: dict[str, str]) -> Iterator[str]:
+    if message.refusal:
+        yield message.refusal
+    for number, call in enumerate(message.tool_calls or ()):
+        yield _called_tool(call, f"{path}.tool_calls[{number}]", called)
+    if message.function_call is not None:
+        yield _called_function(message.function_call, f"{path}.function_call")
 
 
 def _part_texts(parts: list[ContentPart], index: int, role: str | None) -> Iterator[str]:

@@ -90,7 +90,10 @@ def _is_plain(messages: Sequence[chat_pb2.ChatMessage]) -> bool:
 
 
 def _text(message: chat_pb2.ChatMessage) -> str:
-    return PART_SEPARATOR.join([part.text for part in message.parts])
+    parts = message.parts
+    if len(parts) == 1:  # nearly always; takes half the time of joining
+        return parts[0].text
+    return PART_SEPARATOR.join([part.text for part in parts])
 
 
 class _Frame:

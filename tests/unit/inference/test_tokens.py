@@ -38,6 +38,10 @@ def message(role, *texts, name=None):
     return chat_pb2.ChatMessage(role=role, parts=parts, name=name)
 
 
+def spec(messages):
+    return chat_pb2.ChatCompletionSpec(messages=messages)
+
+
 class ScriptedEncoder:
     """Stands where tiktoken stands, and sees the pieces that it would see."""
 
@@ -205,8 +209,8 @@ COOKBOOK = [
 
 @pytest.mark.anyio
 async def test_the_chat_of_the_cookbook(tokens, o200k, cl100k):
-    assert await tokens.count_messages(COOKBOOK, o200k) == 124
-    assert await tokens.count_messages(COOKBOOK, cl100k) == 129
+    assert await tokens.count_conversation(spec(COOKBOOK), o200k) == 124
+    assert await tokens.count_conversation(spec(COOKBOOK), cl100k) == 129
 
 
 @pytest.mark.anyio
@@ -223,7 +227,7 @@ async def test_the_chat_of_the_cookbook(tokens, o200k, cl100k):
     ],
 )
 async def test_the_overhead_of_a_chat(tokens, o200k, messages, count):
-    assert await tokens.count_messages(messages, o200k) == count
+    assert await tokens.count_conversation(spec(messages), o200k) == count
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool"])
@@ -359,7 +363,7 @@ async def heartbeat():
 async def test_the_loop_turns_while_much_is_counted(tokens, o200k, messages):
     await tokens.prepare(o200k)
     async with heartbeat() as beats:
-        await tokens.count_messages(messages, o200k)
+        await tokens.count_conversation(spec(messages), o200k)
     assert len(beats) > 10
 
 
@@ -388,7 +392,10 @@ async def test_many_tiny_texts_are_not_little(text):
         return [0]
 
     messages = [message(USER, *[text] * 256) for _ in range(64)]
-    assert await TokenCounter().count_messages(messages, scripted(encode)) == 64 * (256 + 4) + 3
+    assert (
+        await TokenCounter().count_conversation(spec(messages), scripted(encode))
+        == 64 * (256 + 4) + 3
+    )
     assert threading.main_thread() not in seen
     assert len(seen) == 64 * 256
 
@@ -462,7 +469,7 @@ async def test_the_count_of_a_text_is_remembered():
     for _ in range(2):
         assert await tokens.count_text("x" * 500, encoding) == 500
         assert await tokens.count_text("x" * 500, other) == 500
-        assert await tokens.count_messages([message(USER, "x" * 500)], encoding) == 507
+        assert await tokens.count_conversation(spec([message(USER, "x" * 500)]), encoding) == 507
         assert await tokens.count_text(long, encoding) == len(long)
     assert len(encoding.encoder.pieces) == 1 + 3
     assert len(other.encoder.pieces) == 1
