@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING, Final
 
 from onemin.inference.v1 import chat_pb2
 from service.inference.limits import AnswerLimits
+from service.stages import next_stage
 from service.translation.chat import finish_reason, to_usage
 
 if TYPE_CHECKING:
@@ -31,14 +33,14 @@ class Answer:
         self._tokens = tokens
         self._encoding = tokens.encoding_for(model, owner)
         self._limits = AnswerLimits(spec.sampling, self._encoding)
-        self._passed: list[str] = []
+        self._passed = io.StringIO()  # a list would keep each piece, at 50 bytes above its text
         self._usage: chat_pb2.TokenUsage | None = None
         self.record: ChatRecord | None = None
 
     @property
     def text(self) -> str:
         """What was handed on so far."""
-        return "".join(self._passed)
+        return self._passed.getvalue()
 
     @property
     def is_cut(self) -> bool:
@@ -83,10 +85,12 @@ class Answer:
         known = self.record.usage if self.record else None
         if known and not self.is_cut:
             return to_usage(known)
+        await next_stage()
         prompt = await self._tokens.count_conversation(self._spec, self._encoding)
         completion = self._limits.tokens
         if completion is None:
             completion = await self._tokens.count_text(self.text, self._encoding)
+        await next_stage()
         return chat_pb2.TokenUsage(
             prompt_tokens=prompt,
             completion_tokens=completion,
@@ -95,6 +99,5 @@ class Answer:
         )
 
     def _pass(self, text: str) -> str:
-        if text:
-            self._passed.append(text)
+        self._passed.write(text)
         return text

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from service.errors import Reason, ServiceError
 from service.inference.invariants import StreamInvariants
 from service.inference.observation import Observation
+from service.stages import next_stage
 from service.waits import TooLate, Waits
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class Pipeline:
                 _deadline(call, self._limits.total_seconds) as waits,
                 waits,
             ):
+                await next_stage()
                 return await inner(request, call)
 
     def _check(self, request: Message) -> None:

@@ -16,6 +16,7 @@ from service.openai_http.exchange import Exchange
 from service.openai_http.sse import ChunkWriter
 from service.openai_http.stream import STREAM_HEADERS, Relay
 from service.openai_http.writer import StreamWriter
+from service.stages import next_stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
@@ -70,6 +71,7 @@ class ChatCompletions:
         async with WhileConnected(receive):
             response = await answer
         Exchange.of(scope).model = response.model
+        await next_stage()
         body = chat_completion(response, request.shown_model(response.model))
         await send_json(send, 200, body, _differences(request, response))
 

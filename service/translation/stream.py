@@ -28,6 +28,7 @@ answer that broke off: what came has been handed on, and the failure follows.
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 from service.translation.crawl import CrawlFilter, without_crawl_lines
@@ -43,8 +44,7 @@ class AnswerStream:
 
     def __init__(self, *, web_search: bool) -> None:
         self._crawl = CrawlFilter() if web_search else None
-        self._sent: list[str] = []
-        self._sent_length = 0
+        self._sent = io.StringIO()
         self._held = ""
         self._skipped = 0
         self._done = False
@@ -98,8 +98,8 @@ class AnswerStream:
             return ""
         released, self._held = self._held, ""
         passed = self._send(released) if released else ""
-        may_repeat = len(text) == self._sent_length and not event.sliced
-        if may_repeat and text == self._text():
+        may_repeat = len(text) == self._sent.tell() and not event.sliced
+        if may_repeat and text == self._sent.getvalue():
             self._held = text
             return passed
         return passed + self._send(text)
@@ -109,26 +109,20 @@ class AnswerStream:
         held, self._held = self._held, ""
         if self._record is None or self._record.text is None:
             return ""
-        sent, whole = self._text(), self._clean(self._record.text)
+        sent, whole = self._sent.getvalue(), self._clean(self._record.text)
         if held and whole == self._clean(sent + held):
             return self._send(held)
         passed = self._clean(sent)
         return self._send(whole[len(passed) :]) if whole.startswith(passed) else ""
 
     def _send(self, text: str) -> str:
-        self._sent.append(text)
-        self._sent_length += len(text)
+        self._sent.write(text)
         return self._crawl.feed(text) if self._crawl else text
-
-    def _text(self) -> str:
-        if len(self._sent) > 1:
-            self._sent = ["".join(self._sent)]
-        return self._sent[0] if self._sent else ""
 
     def _is_proved(self) -> bool:
         if self._record is None or self._record.text is None:
             return False
-        return self._clean(self._record.text) == self._clean(self._text())
+        return self._clean(self._record.text) == self._clean(self._sent.getvalue())
 
     def _clean(self, text: str) -> str:
         return without_crawl_lines(text) if self._crawl else text

@@ -92,7 +92,7 @@ class OneMinClient:
         the reader to say.
         """
         body = chat_body(payload)
-        del payload  # a stream is open for long, and the prompt is in the body
+        del payload
         tries = Retries()
         begun = False
         while True:
@@ -106,6 +106,7 @@ class OneMinClient:
                 ):
                     async for events in reads:
                         begun = True
+                        body = b""  # a stream is open for long, and is not asked for again
                         attempt.note(events)
                         yield events
             except UpstreamError as error:
@@ -154,6 +155,7 @@ class OneMinClient:
         """Make one request, watched until the context is left; the answer is a success."""
         with self._observer.attempt(operation) as attempt:
             async with await self._transport.send(endpoint, body, credential=credential) as answer:
+                del body
                 attempt.status = answer.status
                 await check_status(answer)
                 yield answer, attempt

@@ -101,3 +101,11 @@ async def test_a_cut_answer_is_counted_here_and_keeps_the_price(answer, usage):
     assert (counted.completion_tokens, counted.estimated) == (2, True)
     assert counted.prompt_tokens == 3 + 4 + 1  # the reply, the message, its text
     assert counted.HasField("credits") is (usage is not None)
+
+
+async def test_line_ends_stay_what_they_are(answer):
+    text = "a\r\nb\rc\nd\u2028"
+    passing = answer()
+    assert passing.feed(text) == text
+    passing.close()
+    assert passing.text == text
