@@ -33,6 +33,7 @@ class WhileConnected:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._gone = False
+        self._over = False
 
     async def __aenter__(self) -> Self:
         task = asyncio.current_task()
@@ -40,14 +41,25 @@ class WhileConnected:
             raise AssertionError("runs within a task")
         self._work = task
         self._cancelling = task.cancelling()
-        self._watcher = asyncio.create_task(self._watch())
+        self._watching = self._watch()
+        self._look()
         return self
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._gone = True
-        self._work.cancel()
+
+    def _look(self, _: asyncio.Future[None] | None = None) -> None:
+        """Run `_watch` up to where it waits, by hand: a task would cost 3 % of a whole answer."""
+        if self._over:
+            return
+        try:
+            awaited: asyncio.Future[None] = self._watching.send(None)
+        except StopIteration:
+            self._gone = True
+            self._work.cancel()
+        else:
+            awaited.add_done_callback(self._look)
 
     async def __aexit__(
         self,
@@ -55,7 +67,7 @@ class WhileConnected:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._watcher.cancel()
-        del self._watcher  # or each request would be a cycle, and its memory wait for the collector
+        self._over = True
+        self._watching.close()
         if self._gone and self._work.uncancel() <= self._cancelling:
             raise ClientDisconnected from error

@@ -50,11 +50,8 @@ def to_payload(spec: chat_pb2.ChatCompletionSpec, *, model: str, boundary: str) 
 
 def ignored_parameters(sampling: chat_pb2.SamplingConfig) -> list[str]:
     """Return the names of the fields that are set and cannot be honoured, sorted."""
-    return sorted(
-        name
-        for name, neutral in _NEUTRAL.items()
-        if sampling.HasField(name) and getattr(sampling, name) != neutral  # type: ignore[arg-type]  # names of optional fields
-    )
+    given = {field.name: value for field, value in sampling.ListFields()}
+    return sorted(name for name in given.keys() & _NEUTRAL.keys() if given[name] != _NEUTRAL[name])
 
 
 def finish_reason(record: ChatRecord | None) -> chat_pb2.FinishReason.ValueType:

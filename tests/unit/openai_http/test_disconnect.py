@@ -95,9 +95,28 @@ async def test_what_is_over_does_not_wait_for_the_collector_of_cycles():
         context = WhileConnected(Client().receive)
         seen = weakref.ref(context)
         async with context:
-            await asyncio.sleep(0)  # the watcher begins
+            pass
         del context
-        await asyncio.sleep(0)  # and ends
         assert seen() is None
     finally:
         gc.enable()
+
+
+async def test_a_client_that_leaves_as_the_work_ends_is_not_missed_any_more():
+    failures = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context))
+    client = Client()
+    async with WhileConnected(client.receive):
+        client.left.set()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert failures == []
+
+
+async def test_a_client_that_has_left_already_ends_the_work_where_it_waits():
+    client = Client()
+    client.left.set()
+    with pytest.raises(ClientDisconnected):
+        async with WhileConnected(client.receive):
+            await asyncio.sleep(0)
+    assert asyncio.current_task().cancelling() == 0
