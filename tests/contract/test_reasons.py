@@ -6,7 +6,7 @@ import json
 import math
 
 import grpc.aio
-import httpx
+import httpx2
 import pytest
 
 from onemin.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
@@ -72,7 +72,7 @@ class door:  # noqa: N801  # used like a function
         url = f"http://127.0.0.1:{self._server.bind()}/v1"
         await self._server.start()
         headers = {"authorization": "Bearer the-key"}
-        self._client = httpx.AsyncClient(base_url=url, headers=headers, trust_env=False)
+        self._client = httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False)
         return self._client
 
     async def __aexit__(self, *_):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.conftest import KEY
@@ -35,7 +35,7 @@ def normalised(transcript):
 
 @pytest.mark.parametrize("name", CASES)
 async def test_the_bytes_of_a_stream(gateway, name):
-    async with httpx.AsyncClient(base_url=gateway.http_url, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=gateway.http_url, trust_env=False) as client:
         response = await client.post(
             "/v1/chat/completions",
             json=CASES[name] | {"stream": True},

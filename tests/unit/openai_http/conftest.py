@@ -5,7 +5,7 @@ import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -65,7 +65,7 @@ class Door:
     port: Port
     metrics: Metrics
     readiness: Readiness
-    client: httpx.AsyncClient
+    client: httpx2.AsyncClient
 
     async def chat(self, *, headers=None, **fields):
         return await self.raw_chat(json.dumps({**BODY, **fields}), headers)
@@ -101,7 +101,7 @@ async def open_door(port, **variables):
     url = f"http://127.0.0.1:{server.bind()}"
     await server.start()
     try:
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        async with httpx2.AsyncClient(base_url=url, trust_env=False) as client:
             yield Door(url, port, metrics, readiness, client)
     finally:
         await server.stop(0)
