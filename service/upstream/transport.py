@@ -165,7 +165,8 @@ class Answer:
         headers = response.headers
         self.status = response.status
         self.reason = (response.reason or "").encode("ascii", "ignore").decode()
-        self.retry_after = headers.get("Retry-After")
+        # A proxy may have added its own behind another.
+        self.retry_after = headers.getall("Retry-After", [None])[-1]
         self.media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         # Each of several counts: of two codings the body has both.
         codings = {value.strip().lower() for value in headers.getall("Content-Encoding", ())}

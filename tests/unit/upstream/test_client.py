@@ -163,10 +163,11 @@ async def outcome(awaitable):
         return error
 
 
-async def test_the_wait_in_the_header_is_read(provider, replies, connect):
-    provider.script = [
-        replies.whole(b"{}", "429 Too Many Requests", headers=["Retry-After: 17"]),
-    ]
+@pytest.mark.parametrize(
+    "headers", [["Retry-After: 17"], ["Retry-After: 1", "Retry-After: 17"]], ids=["one", "two"]
+)
+async def test_the_last_wait_in_the_headers_counts(provider, replies, connect, headers):
+    provider.script = [replies.whole(b"{}", "429 Too Many Requests", headers=headers)]
     assert (await outcome(ask(connect()))).retry_after == 17
 
 
