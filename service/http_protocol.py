@@ -15,7 +15,6 @@ drops the body, so another parser reads on from there.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
@@ -25,6 +24,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterable
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -86,7 +86,7 @@ class _StagedTransport:
 
     def detach(self) -> None:
         """Let go of the connection, which is lost; its memory need not wait for the collector."""
-        self._close = asyncio.Transport.close
+        self._close = lambda transport: transport.close()
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):

@@ -42,7 +42,7 @@ class WhileConnected:
         self._work = task
         self._cancelling = task.cancelling()
         self._watching = self._watch()
-        self._look()
+        task.get_loop().call_soon(self._look)
         return self
 
     async def _watch(self) -> None:
@@ -54,10 +54,13 @@ class WhileConnected:
         if self._over:
             return
         try:
-            awaited: asyncio.Future[None] = self._watching.send(None)
+            awaited: asyncio.Future[None] | None = self._watching.send(None)
         except StopIteration:
             self._gone = True
             self._work.cancel()
+            return
+        if awaited is None:  # `receive` lets others run, and waits for nothing
+            self._work.get_loop().call_soon(self._look)
         else:
             awaited.add_done_callback(self._look)
 

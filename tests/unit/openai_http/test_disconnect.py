@@ -95,7 +95,7 @@ async def test_what_is_over_does_not_wait_for_the_collector_of_cycles():
         context = WhileConnected(Client().receive)
         seen = weakref.ref(context)
         async with context:
-            pass
+            await asyncio.sleep(0)  # the watch begins
         del context
         assert seen() is None
     finally:
@@ -120,3 +120,26 @@ async def test_a_client_that_has_left_already_ends_the_work_where_it_waits():
         async with WhileConnected(client.receive):
             await asyncio.sleep(0)
     assert asyncio.current_task().cancelling() == 0
+
+
+async def test_a_client_that_has_left_does_not_change_how_work_ends_that_does_not_wait():
+    client = Client()
+    client.left.set()
+    with pytest.raises(KeyError):
+        async with WhileConnected(client.receive):
+            raise KeyError
+    await asyncio.sleep(0)
+    assert asyncio.current_task().cancelling() == 0
+
+
+async def test_a_server_may_let_others_run_before_it_waits():
+    client = Client()
+
+    async def receive():
+        await asyncio.sleep(0)
+        return await client.receive()
+
+    client.left.set()
+    with pytest.raises(ClientDisconnected):
+        async with WhileConnected(receive), asyncio.timeout(5):
+            await asyncio.Event().wait()
