@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from onemin.inference.v1 import chat_pb2
 from service.inference.limits import AnswerLimits
-from service.stages import next_stage
 from service.translation.chat import finish_reason, to_usage
 
 if TYPE_CHECKING:
@@ -48,6 +47,11 @@ class Answer:
         return self._limits.finish_reason is not None
 
     @property
+    def is_counted(self) -> bool:
+        """Whether `usage` answers at once."""
+        return self._usage is not None
+
+    @property
     def finish_reason(self) -> chat_pb2.FinishReason.ValueType:
         """Why the answer ends: our limit, or else the provider's own word."""
         return self._limits.finish_reason or finish_reason(self.record)
@@ -85,12 +89,10 @@ class Answer:
         known = self.record.usage if self.record else None
         if known and not self.is_cut:
             return to_usage(known)
-        await next_stage()
         prompt = await self._tokens.count_conversation(self._spec, self._encoding)
         completion = self._limits.tokens
         if completion is None:
             completion = await self._tokens.count_text(self.text, self._encoding)
-        await next_stage()
         return chat_pb2.TokenUsage(
             prompt_tokens=prompt,
             completion_tokens=completion,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from onemin.inference.v1 import inference_service_pb2 as pb
 from service.inference.answer import Answer
 from service.inference.paging import page
+from service.stages import next_stage
 from service.translation.chat import (
     check_not_empty,
     ignored_parameters,
@@ -48,6 +51,7 @@ class InferenceService:
         self._catalogue = catalogue
         self._tokens = tokens
         self._metrics = metrics
+        self._counting: set[asyncio.Task[chat_pb2.TokenUsage]] = set()
 
     async def create_chat_completion(
         self, request: pb.CreateChatCompletionRequest, call: Call
@@ -64,8 +68,12 @@ class InferenceService:
         except UpstreamError as error:
             raise to_service_error(error, spec.model) from error
         text = await answer.feed_whole(whole)
-        usage = await answer.usage()
-        self._count(model, usage)
+        try:
+            await next_stage()
+        finally:  # 1min.ai has answered, and charged for it
+            usage = await answer.usage()
+            self._count(model, usage)
+        await next_stage()
         return pb.CreateChatCompletionResponse(
             id=_new_id(),
             model=model.answer_id,
@@ -98,7 +106,7 @@ class InferenceService:
             raise to_service_error(error, spec.model) from error
         finally:
             if started:
-                self._count(model, await answer.usage())
+                await self._count_to_the_end(model, answer)
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
         """See `InferenceApi`."""
@@ -165,6 +173,23 @@ class InferenceService:
         answer = Answer(spec, self._tokens, model=model.upstream_id, owner=model.owner)
         await answer.prepare()
         return answer
+
+    async def _count_to_the_end(self, model: Resolution, answer: Answer) -> None:
+        """Count what a stream used, even if the one who waits for it is cancelled once more.
+
+        A deadline over gRPC cancels twice: ours and the library's, a moment apart.
+        """
+        if answer.is_counted:
+            self._count(model, await answer.usage())
+            return
+        counting = asyncio.create_task(answer.usage())
+        self._counting.add(counting)
+        counting.add_done_callback(partial(self._counted, model))
+        await asyncio.shield(counting)
+
+    def _counted(self, model: Resolution, counting: asyncio.Task[chat_pb2.TokenUsage]) -> None:
+        self._counting.discard(counting)
+        self._count(model, counting.result())
 
     def _count(self, model: Resolution, usage: chat_pb2.TokenUsage) -> None:
         self._metrics.tokens_used(model.label, usage.prompt_tokens, usage.completion_tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import aclosing
 
 import pytest
@@ -243,6 +244,56 @@ async def test_tokens_of_a_stream_that_the_caller_left_are_counted(service, metr
 
     labels = {"model": "gpt-4o", "kind": "completion"}
     assert metrics.registry.get_sample_value("onemin_tokens_total", labels) > 0
+
+
+def _tokens_of(metrics):
+    value = metrics.registry.get_sample_value
+    return [
+        value("onemin_tokens_total", {"model": "gpt-4o", "kind": kind})
+        for kind in ("prompt", "completion")
+    ]
+
+
+async def test_tokens_of_an_answer_whose_caller_is_cancelled_as_it_came_are_counted(
+    service, metrics, monkeypatch
+):
+    async def cancelled_here():
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr("service.inference.service.next_stage", cancelled_here)
+    with pytest.raises(asyncio.CancelledError):
+        await whole(service, spec("repeat: one two [[fault:no-usage]]"))
+    asyncio.current_task().uncancel()
+    assert None not in _tokens_of(metrics)
+
+
+@pytest.mark.parametrize("words", [1, 20_000], ids=["counted at once", "counted in a thread"])
+async def test_tokens_of_a_stream_whose_caller_is_cancelled_twice_are_counted(
+    service, metrics, words
+):
+    request = pb.StreamChatCompletionRequest(spec=spec(f"{'word ' * words}[[fault:endless]]"))
+    begun = asyncio.Event()
+
+    async def read():
+        async with aclosing(service.stream_chat_completion(request, CALL)) as events:
+            async for event in events:
+                if event.HasField("delta"):
+                    begun.set()
+
+    task = asyncio.create_task(read())
+    await begun.wait()
+    task.cancel()
+    await asyncio.sleep(0)  # the first is on its way
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(5):
+        while None in _tokens_of(metrics):  # noqa: ASYNC110  # metrics have no event
+            await asyncio.sleep(0.01)
+    prompt, completion = _tokens_of(metrics)
+    assert prompt > words
+    assert completion > 0
 
 
 async def test_models_are_listed_in_pages(service):
