@@ -70,9 +70,9 @@ class InferenceService:
         text = await answer.feed_whole(whole)
         try:
             await next_stage()
-        finally:  # 1min.ai has answered, and charged for it
             usage = await answer.usage()
-            self._count(model, usage)
+        finally:  # 1min.ai has answered, and charged for it
+            await self._count_to_the_end(model, answer)
         await next_stage()
         return pb.CreateChatCompletionResponse(
             id=_new_id(),
@@ -175,7 +175,7 @@ class InferenceService:
         return answer
 
     async def _count_to_the_end(self, model: Resolution, answer: Answer) -> None:
-        """Count what a stream used, even if the one who waits for it is cancelled once more.
+        """Count what an answer used, even if the one who waits for it is cancelled once more.
 
         A deadline over gRPC cancels twice: ours and the library's, a moment apart.
         """

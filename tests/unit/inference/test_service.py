@@ -246,29 +246,42 @@ async def test_tokens_of_a_stream_that_the_caller_left_are_counted(service, metr
     assert metrics.registry.get_sample_value("onemin_tokens_total", labels) > 0
 
 
-def _tokens_of(metrics):
+async def _until_counted(metrics, words):
     value = metrics.registry.get_sample_value
-    return [
-        value("onemin_tokens_total", {"model": "gpt-4o", "kind": kind})
-        for kind in ("prompt", "completion")
-    ]
+    labels = [{"model": "gpt-4o", "kind": kind} for kind in ("prompt", "completion")]
+    async with asyncio.timeout(5):
+        while None in (counts := [value("onemin_tokens_total", each) for each in labels]):  # noqa: ASYNC110  # metrics have no event
+            await asyncio.sleep(0.01)
+    prompt, completion = counts
+    assert prompt > words
+    assert completion > 0
 
 
-async def test_tokens_of_an_answer_whose_caller_is_cancelled_as_it_came_are_counted(
-    service, metrics, monkeypatch
+COUNTED = pytest.mark.parametrize(
+    "words", [1, 20_000], ids=["counted at once", "counted in a thread"]
+)
+
+
+@COUNTED
+async def test_tokens_of_an_answer_whose_caller_is_cancelled_twice_as_it_came_are_counted(
+    service, metrics, monkeypatch, words
 ):
     async def cancelled_here():
-        asyncio.current_task().cancel()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        task.cancel()
+        loop.call_soon(loop.call_soon, task.cancel)  # when the first is on its way
         await asyncio.sleep(0)
 
     monkeypatch.setattr("service.inference.service.next_stage", cancelled_here)
+    task = asyncio.create_task(
+        whole(service, spec(f"{'word ' * words} repeat: one two [[fault:no-usage]]"))
+    )
     with pytest.raises(asyncio.CancelledError):
-        await whole(service, spec("repeat: one two [[fault:no-usage]]"))
-    asyncio.current_task().uncancel()
-    assert None not in _tokens_of(metrics)
+        await task
+    await _until_counted(metrics, words)
 
 
-@pytest.mark.parametrize("words", [1, 20_000], ids=["counted at once", "counted in a thread"])
+@COUNTED
 async def test_tokens_of_a_stream_whose_caller_is_cancelled_twice_are_counted(
     service, metrics, words
 ):
@@ -288,12 +301,7 @@ async def test_tokens_of_a_stream_whose_caller_is_cancelled_twice_are_counted(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    async with asyncio.timeout(5):
-        while None in _tokens_of(metrics):  # noqa: ASYNC110  # metrics have no event
-            await asyncio.sleep(0.01)
-    prompt, completion = _tokens_of(metrics)
-    assert prompt > words
-    assert completion > 0
+    await _until_counted(metrics, words)
 
 
 async def test_models_are_listed_in_pages(service):
