@@ -1,7 +1,8 @@
 """The JSON Schema of the chat request: the types of `schema`, the rules of the other modules.
 
-The numbers and words are those of `messages` and `parameters`, not copies. The schema says what is served. A field that would be refused is described by the values that mean "not
-given", so that a body that fits the schema is a request that is accepted.
+The numbers and words are those of `messages` and `parameters`, not copies. The schema says what is
+served. A field that would be refused is described by the values that mean "not given", so that a
+body that fits the schema is a request that is accepted.
 """
 
 from __future__ import annotations
@@ -36,14 +37,18 @@ def refine(schemas: dict[str, Schema]) -> None:
         schemas: What msgspec makes of the structs, by name.
     """
     message = schemas.pop("Message")
-    schemas["ContentPart"] = _part("text")
-    schemas["RefusalPart"] = _part("refusal")
+    unread = _inlined(message["properties"], schemas)
+    part = schemas["ContentPart"]["properties"]
+    schemas["ContentPart"] = _part("text", part)
+    schemas["RefusalPart"] = _part("refusal", part)
     schemas["ToolCall"] = {"anyOf": list(_tool_calls(schemas["ToolCall"]))}
     for name in ("FunctionCall", "CustomCall"):
         schemas[name]["properties"]["name"] = {"type": "string", "maxLength": NAME_LIMIT}
         schemas[name]["required"] = ["name"]
     for name, (roles, required, optional) in _TURNS.items():
         schemas[name] = _turn(message["properties"], roles, required, optional)
+        # What a turn of this role does not have is not read, but its type is checked.
+        schemas[name]["properties"] = {**unread, **schemas[name]["properties"]}
     schemas["ResponseFormat"].update(
         properties={"type": {"type": "string", "const": "text"}}, required=["type"]
     )
@@ -119,9 +124,20 @@ def _turn(
     return {"type": "object", "properties": fields, "required": ["role", *required]}
 
 
-def _part(kind: str) -> Schema:
-    fields = {"type": {"type": "string", "const": kind}, kind: _TEXT}
+def _part(kind: str, known: Schema) -> Schema:
+    fields = {**known, "type": {"type": "string", "const": kind}, kind: _TEXT}
     return {"type": "object", "properties": fields, "required": ["type", kind]}
+
+
+def _inlined(schema: Any, schemas: dict[str, Schema]) -> Any:
+    """Return a copy that refers to nothing, with what it refers to as it is now."""
+    if isinstance(schema, list):
+        return [_inlined(each, schemas) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    return {key: _inlined(value, schemas) for key, value in schema.items()}
 
 
 def _tool_calls(call: Schema) -> Iterator[Schema]:

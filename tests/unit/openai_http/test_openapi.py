@@ -92,6 +92,8 @@ FITTING = {
     "a result": turn(role="tool", tool_call_id="1"),
     "an old result": turn(role="function", name="f", content=None),
     "a name": turn(name="x" * 256),
+    "calls of a user, which are not read": turn(tool_calls=[{}], function_call={}),
+    "an id of a user, which is not read": turn(tool_call_id=LONG),
 }
 
 UNFIT = {
@@ -136,6 +138,11 @@ UNFIT = {
     "a result of nothing": turn(role="tool"),
     "an old result without a name": turn(role="function"),
     "a long name": turn(name=LONG),
+    "an old call of a user of another type": turn(function_call=[]),
+    "calls of a user of another type": turn(tool_calls=[1]),
+    "a refusal in a text of another type": turn(
+        content=[{"type": "text", "text": "x", "refusal": 1}]
+    ),
 }
 
 
