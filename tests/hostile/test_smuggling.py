@@ -1,7 +1,7 @@
 """Two readings of one request: the door has one, answers once, and the provider sees at most one.
 
-What the protocol refuses is tabled in `tests/unit/test_http_protocol.py`; here it stands in front
-of the real application, with a second request hidden inside of the first.
+What the protocol refuses is tabled in `tests/unit/http_protocol/test_limits.py`; here it stands in
+front of the real application, with a second request hidden inside of the first.
 """
 
 from __future__ import annotations
