@@ -78,7 +78,7 @@ def configure(level: str, stream: TextIO | None = None) -> None:
 def begin(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
     """Put what every line has first, because people read from the left."""
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    first = {"timestamp": now, "level": level, "event": event["event"]}
+    first = {"timestamp": now, "level": level, "event": event.get("event")}
     return {**first, **event, **first}
 
 

@@ -90,6 +90,11 @@ def test_warnings_of_python_are_lines_too(output):
     assert "DeprecationWarning: old" in lines(output)[0]["event"]
 
 
+def test_a_line_without_an_event_is_a_line(log, output):
+    log.info(None, request_id="r")
+    assert lines(output)[0]["request_id"] == "r"
+
+
 @pytest.mark.parametrize(
     "hostile",
     ['x\n{"level": "error"}', "\x1b[31mred", "\r\n\x00\x07", "\u2028\u2029\x85\x9b31m"],
