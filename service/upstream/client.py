@@ -92,7 +92,7 @@ class OneMinClient:
         the reader to say.
         """
         body = chat_body(payload)
-        del payload
+        del payload  # a stream is open for long: it keeps the body alone, and that until it begins
         tries = Retries()
         begun = False
         while True:
@@ -106,7 +106,7 @@ class OneMinClient:
                 ):
                     async for events in reads:
                         begun = True
-                        body = b""  # a stream is open for long, and is not asked for again
+                        body = b""  # it is not asked for again
                         attempt.note(events)
                         yield events
             except UpstreamError as error:
@@ -155,7 +155,7 @@ class OneMinClient:
         """Make one request, watched until the context is left; the answer is a success."""
         with self._observer.attempt(operation) as attempt:
             async with await self._transport.send(endpoint, body, credential=credential) as answer:
-                del body
+                del body  # only who may send it again keeps it
                 attempt.status = answer.status
                 await check_status(answer)
                 yield answer, attempt

@@ -152,10 +152,11 @@ class Transport:
     async def _request(
         self, endpoint: Endpoint, headers: CIMultiDict[str], body: bytes
     ) -> aiohttp.ClientResponse:
-        if len(body) <= _SLICE:
-            return await self._pool.request(endpoint.method, endpoint.url, headers, body or None)
-        headers["Content-Length"] = str(len(body))
-        return await self._pool.request(endpoint.method, endpoint.url, headers, _slices(body))
+        data: bytes | AsyncIterator[bytes] | None = body or None
+        if len(body) > _SLICE:
+            headers["Content-Length"] = str(len(body))
+            data = _slices(body)
+        return await self._pool.request(endpoint.method, endpoint.url, headers, data)
 
 
 class Answer:
