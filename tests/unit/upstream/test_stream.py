@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from contextlib import aclosing
 
 import orjson
 import pytest
 
+from service.upstream import client as client_module
 from service.upstream import stream as stream_module
 from service.upstream.errors import (
     UpstreamMalformed,
@@ -279,6 +281,19 @@ async def test_what_came_before_a_bug_is_delivered(provider, replies, connect, m
     monkeypatch.setattr(ContentEvent, "__init__", fails_at("b", ContentEvent.__init__))
     provider.script = [replies.stream(content("a") + content("b") + content("c") + DONE)]
     assert kinds(await collect(stream(connect()))) == [ContentEvent, ZeroDivisionError]
+
+
+async def test_an_open_stream_does_not_keep_the_request_that_it_sent(provider, replies, connect):
+    provider.script = [replies.stream(content("a"), DONE)]
+    tracemalloc.start()
+    try:
+        async with aclosing(stream(connect(), ChatPayload("gpt-4o", "x" * 200_000))) as reads:
+            await anext(reads)
+            of_client = tracemalloc.Filter(inclusive=True, filename_pattern=client_module.__file__)
+            kept = tracemalloc.take_snapshot().filter_traces([of_client]).traces
+    finally:
+        tracemalloc.stop()
+    assert sum(trace.size for trace in kept) < 100_000
 
 
 def fails_at(text, whole):
