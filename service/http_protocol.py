@@ -23,9 +23,12 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from service.alarm import Alarm
+from service.http_transport import StagedTransport
+
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
@@ -58,37 +61,6 @@ _TOO_LARGE: Final = _Refusal(
 _TOO_SLOW: Final = _Refusal(HTTPStatus.REQUEST_TIMEOUT, "The request did not come in time.")
 
 
-class _StagedTransport:
-    """A transport as uvicorn's code uses it, except that how it is closed is given.
-
-    What is written after that goes nowhere, as with a transport that is closed at once.
-    """
-
-    def __init__(
-        self, transport: asyncio.Transport, close: Callable[[asyncio.Transport], None]
-    ) -> None:
-        self.abort = transport.abort
-        self._transport = transport
-        self._close = close
-        self._is_closing = False
-
-    def write(self, data: bytes) -> None:
-        if not self.is_closing():
-            self._transport.write(data)
-
-    def close(self) -> None:
-        if not self.is_closing():
-            self._is_closing = True
-            self._close(self._transport)
-
-    def is_closing(self) -> bool:
-        return self._is_closing or self._transport.is_closing()
-
-    def detach(self) -> None:
-        """Let go of the connection, which is lost; its memory need not wait for the collector."""
-        self._close = lambda transport: transport.close()
-
-
 class BoundedHttpProtocol(HttpToolsProtocol):
     """One HTTP/1.1 connection; only what uvicorn lacks is here."""
 
@@ -107,21 +79,26 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """What came since the last whole head or piece of a body: the parser holds it."""
         self._in_framing = False
         """Whether what is parsed is what `_ignore_offer` repeats of a head."""
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self.loop)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn narrows it too
         """Start to wait for the first request."""
         super().connection_made(transport)
-        self._staged = _StagedTransport(transport, self._close)
+        self._staged = StagedTransport(transport, self._close)
         self.transport = cast("asyncio.Transport", self._staged)
-        self._wait(self.head_timeout, self._head_is_late)
+        self._alarm.set(self.head_timeout, self._head_is_late)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the time-out, and tell the request that is served."""
-        self._stop_waiting()
+        self._alarm.close()
         self._disconnect()
         super().connection_lost(exc)
         self._staged.detach()
+
+    def on_response_complete(self) -> None:
+        """Send a head that has no body, as the answer to `HEAD`; go on to the next request."""
+        self._staged.flush()
+        super().on_response_complete()
 
     def shutdown(self) -> None:
         """Close as soon as no request is served; half a head has no answer that could be lost."""
@@ -144,8 +121,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         if self._silent_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
-        elif self._timer is None and self._open_cycle is None:  # empty lines before a request
-            self._wait(self.head_timeout, self._head_is_late)
+        elif not self._alarm.is_set and self._open_cycle is None:  # empty lines before a request
+            self._alarm.set(self.head_timeout, self._head_is_late)
 
     def on_message_begin(self) -> None:
         """Start the clock of the head."""
@@ -153,7 +130,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         super().on_message_begin()
         self._in_head = True
-        self._wait(self.head_timeout, self._head_is_late)
+        self._alarm.set(self.head_timeout, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
         """Take a piece of the URL."""
@@ -184,7 +161,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._in_body = True
         self._silent_bytes = 0
-        self._wait(self.body_timeout, self._body_is_late)
+        self._alarm.set(self.body_timeout, self._body_is_late)
 
     def on_body(self, body: bytes) -> None:
         """Pass a piece of the body on."""
@@ -195,7 +172,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Stop the clock: the rest is up to the application."""
         if self._awaits_body_after_offer:
             return
-        self._stop_waiting()
+        self._alarm.clear()
         self._in_body = False
         self._silent_bytes = 0
         super().on_message_complete()
@@ -227,22 +204,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._refusal = refusal
         raise httptools.HttpParserError(refusal.message)
 
-    def _wait(self, seconds: float, then: Callable[[], None]) -> None:
-        self._stop_waiting()
-        self._timer = self.loop.call_later(seconds, then)
-
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._served = cycle
         super()._start_asgi_task(cycle, app)
 
     def _head_is_late(self) -> None:
         if self._open_cycle is not None:  # its turn has not come
-            self._wait(self.head_timeout, self._head_is_late)
+            self._alarm.set(self.head_timeout, self._head_is_late)
         elif self._in_head:
             self._refuse(_TOO_SLOW)
         else:  # browsers and probes connect in advance and take an answer to nothing amiss
@@ -250,13 +218,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def _body_is_late(self) -> None:
         if self.flow.read_paused:  # the application is late, not the client
-            self._wait(self.body_timeout, self._body_is_late)
+            self._alarm.set(self.body_timeout, self._body_is_late)
         else:
             self._refuse(_TOO_SLOW)
 
     def _refuse(self, refusal: _Refusal) -> None:
         """Answer and close; only close where another answer has begun or is due before."""
-        self._stop_waiting()
+        self._alarm.clear()
         if self._is_next_to_answer:
             self.transport.write(self._answer(refusal))
         self._disconnect()
@@ -270,7 +238,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             with contextlib.suppress(OSError):  # the client has gone, as the transport will see
                 transport.write_eof()
         self.flow.resume_reading()
-        self._wait(self.linger_timeout, transport.abort)
+        self._alarm.set(self.linger_timeout, transport.abort)
 
     def _disconnect(self) -> None:
         """Tell the request that is served that there is nobody to answer."""

@@ -27,6 +27,9 @@ class Echo:
         if scope["path"] == "/large":
             await self._answer(send, 200, b"a" * 20_000_000)
             return
+        if scope["path"] == "/broken":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            raise ZeroDivisionError
         if scope["path"] == "/late":
             await self.awake.wait()
         body = b""
