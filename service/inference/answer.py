@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Final
 from onemin.inference.v1 import chat_pb2
 from service.inference.limits import AnswerLimits
 from service.translation.chat import finish_reason, to_usage
+from service.translation.turns import turns_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from service.inference.tokens import TokenCounter
+    from service.translation.turns import Turn
     from service.upstream.payloads import ChatRecord
 
 SLICE: Final = 16 * 1024
@@ -21,14 +25,29 @@ SLICE: Final = 16 * 1024
 class Answer:
     """The text that is handed on, why it ends, and what it used.
 
+    Args:
+        spec: What is answered.
+        tokens: What counts.
+        model: The provider's id of the model.
+        owner: The vendor of the model.
+        turns: The conversation of `spec`, where it is at hand; else it is read when it is counted,
+            because a stream is open for long and should not keep it twice.
+
     Attributes:
         record: The provider's record of the answer, once it is known.
     """
 
     def __init__(
-        self, spec: chat_pb2.ChatCompletionSpec, tokens: TokenCounter, *, model: str, owner: str
+        self,
+        spec: chat_pb2.ChatCompletionSpec,
+        tokens: TokenCounter,
+        *,
+        model: str,
+        owner: str,
+        turns: Sequence[Turn] | None = None,
     ) -> None:
         self._spec = spec
+        self._turns = turns
         self._tokens = tokens
         self._encoding = tokens.encoding_for(model, owner)
         self._limits = AnswerLimits(spec.sampling, self._encoding)
@@ -89,7 +108,9 @@ class Answer:
         known = self.record.usage if self.record else None
         if known and not self.is_cut:
             return to_usage(known)
-        prompt = await self._tokens.count_conversation(self._spec, self._encoding)
+        turns = turns_of(self._spec.messages) if self._turns is None else self._turns
+        size = self._spec.ByteSize()
+        prompt = await self._tokens.count_conversation(turns, size, self._encoding)
         completion = self._limits.tokens
         if completion is None:
             completion = await self._tokens.count_text(self.text, self._encoding)

@@ -23,16 +23,18 @@ from service.translation.chat import (
 )
 from service.translation.failure import to_service_error
 from service.translation.stream import AnswerStream
+from service.translation.turns import turns_of
 from service.upstream.errors import UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Iterator, Sequence
 
     from onemin.inference.v1 import chat_pb2
     from service.call import Call
     from service.inference.catalogue import Catalogue, Resolution
     from service.inference.tokens import TokenCounter
     from service.observability.metrics import Metrics
+    from service.translation.turns import Turn
     from service.upstream.client import OneMinClient
     from service.upstream.payloads import ChatEvent, ChatPayload
 
@@ -59,10 +61,11 @@ class InferenceService:
         """See `InferenceApi`."""
         spec = request.spec
         model = self._catalogue.resolve(spec.model)
-        answer = await self._answer(spec, model)
+        turns = list(turns_of(spec.messages))
+        answer = await self._answer(spec, model, turns)
         try:
             answer.record = await self._client.chat(
-                _payload(spec, model), credential=call.credential, deadline=call.deadline
+                _payload(spec, turns, model), credential=call.credential, deadline=call.deadline
             )
             whole = whole_text(answer.record, web_search=spec.HasField("web_search"))
         except UpstreamError as error:
@@ -128,7 +131,8 @@ class InferenceService:
         del call  # nothing leaves this process
         model = self._catalogue.resolve(request.spec.model)
         encoding = self._tokens.encoding_for(model.upstream_id, model.owner)
-        count = await self._tokens.count_conversation(request.spec, encoding)
+        turns = turns_of(request.spec.messages)
+        count = await self._tokens.count_conversation(turns, request.spec.ByteSize(), encoding)
         return pb.CountTokensResponse(
             token_count=count, encoding=encoding.name, estimated=encoding.estimated
         )
@@ -142,7 +146,9 @@ class InferenceService:
         """
         stream = AnswerStream(web_search=spec.HasField("web_search"))
         reads = self._client.stream_chat(
-            _payload(spec, model), credential=call.credential, deadline=call.deadline
+            _payload(spec, list(turns_of(spec.messages)), model),
+            credential=call.credential,
+            deadline=call.deadline,
         )
         failure: UpstreamError | None = None
         try:
@@ -169,8 +175,13 @@ class InferenceService:
             stream.check_whole()
             check_not_empty(answer.text, answer.finish_reason)
 
-    async def _answer(self, spec: chat_pb2.ChatCompletionSpec, model: Resolution) -> Answer:
-        answer = Answer(spec, self._tokens, model=model.upstream_id, owner=model.owner)
+    async def _answer(
+        self,
+        spec: chat_pb2.ChatCompletionSpec,
+        model: Resolution,
+        turns: Sequence[Turn] | None = None,
+    ) -> Answer:
+        answer = Answer(spec, self._tokens, model=model.upstream_id, owner=model.owner, turns=turns)
         await answer.prepare()
         return answer
 
@@ -203,8 +214,10 @@ def _fed(events: list[ChatEvent], stream: AnswerStream, answer: Answer) -> Itera
             return
 
 
-def _payload(spec: chat_pb2.ChatCompletionSpec, model: Resolution) -> ChatPayload:
-    return to_payload(spec, model=model.upstream_id, boundary=secrets.token_hex(8))
+def _payload(
+    spec: chat_pb2.ChatCompletionSpec, turns: Sequence[Turn], model: Resolution
+) -> ChatPayload:
+    return to_payload(spec, turns, model=model.upstream_id, boundary=secrets.token_hex(8))
 
 
 def _new_id() -> str:

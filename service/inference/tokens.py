@@ -10,7 +10,6 @@ stops. And counts are remembered, because a conversation comes again with every 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -25,8 +24,8 @@ from service.inference.ranks import CL100K, O200K
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from onemin.inference.v1 import chat_pb2
     from service.inference.ranks import RankFile
+    from service.translation.turns import Turn
 
 PIECE_CHARS: Final = 64 * 1024
 """Characters that tiktoken sees at once. A border costs at most a few tokens, always too many."""
@@ -171,8 +170,10 @@ class TokenCounter:
     """Counts for all models; made once, by the composition root. Making it loads nothing."""
 
     def __init__(self) -> None:
-        self._o200k = LazyEncoder(O200K)
-        self._cl100k = LazyEncoder(CL100K)
+        o200k, cl100k = LazyEncoder(O200K), LazyEncoder(CL100K)
+        self._o200k = Encoding(o200k.name, estimated=False, encoder=o200k)
+        self._cl100k = Encoding(cl100k.name, estimated=False, encoder=cl100k)
+        self._guessed = Encoding(o200k.name, estimated=True, encoder=o200k)
         self._memory = _Memory()
         # Not asyncio's own pool: a thread outlives the cancellation of the task that waits for it,
         # so only the size of the pool is a bound. Its threads start with the first long text.
@@ -184,7 +185,7 @@ class TokenCounter:
         Raises:
             RuntimeError: The file is not the one that tiktoken expects.
         """
-        self._o200k.bpe()
+        self._o200k.encoder.bpe()
 
     def encoding_for(self, model: str, owner: str) -> Encoding:
         """Return the encoding of a model, without loading it.
@@ -197,8 +198,8 @@ class TokenCounter:
         if "openai" in (owner, vendor):
             for prefix, is_o200k in _OPENAI_PREFIXES:
                 if name.startswith(prefix):
-                    return self._encoding(self._o200k if is_o200k else self._cl100k)
-        return self._encoding(self._o200k, estimated=True)
+                    return self._o200k if is_o200k else self._cl100k
+        return self._guessed
 
     async def prepare(self, encoding: Encoding) -> None:
         """Have the ranks of an encoding loaded, in a thread unless they are."""
@@ -209,32 +210,41 @@ class TokenCounter:
     async def count_text(self, text: str, encoding: Encoding) -> int:
         """Return the number of tokens of a text."""
         size = len(text) if text.isascii() else 3 * len(text)
-        return await self._count_texts((text,), size, encoding)
+        return await self._sum(self._steps(text, encoding), size, encoding)
 
-    async def count_conversation(
-        self, spec: chat_pb2.ChatCompletionSpec, encoding: Encoding
-    ) -> int:
-        """Return the number of tokens that OpenAI would count for a conversation."""
-        messages = spec.messages
-        names = sum([message.HasField("name") for message in messages])
-        overhead = _PER_MESSAGE * len(messages) + _PER_NAME * names + _PER_REPLY
-        # The size of all, and not just of the texts: many empty ones are work.
-        return overhead + await self._count_texts(_texts(messages), spec.ByteSize(), encoding)
+    async def count_conversation(self, turns: Iterable[Turn], size: int, encoding: Encoding) -> int:
+        """Return the number of tokens that OpenAI would count for a conversation.
 
-    @staticmethod
-    def _encoding(encoder: LazyEncoder, *, estimated: bool = False) -> Encoding:
-        return Encoding(encoder.name, estimated, encoder)
+        Args:
+            turns: The conversation; it is read where it is counted, perhaps by a thread.
+            size: Bytes of all of it, and not just of the texts: many empty ones are work.
+            encoding: How to count.
+        """
+        return await self._sum(self._conversation_steps(turns, encoding), size, encoding)
 
-    async def _count_texts(self, texts: Iterable[str], size: int, encoding: Encoding) -> int:
+    async def _sum(self, steps: Iterator[int], size: int, encoding: Encoding) -> int:
+        """Return the sum of the steps, taken here if there is little to count."""
         await self.prepare(encoding)
         if size <= INLINE_BYTES:
-            return sum([self._count(text, encoding) for text in texts])
-        steps = itertools.chain.from_iterable(self._steps(text, encoding) for text in texts)
+            return sum(steps)
         loop = asyncio.get_running_loop()
         total = 0
         while (count := await loop.run_in_executor(self._workers, _advance, steps)) is not None:
             total += count
         return total
+
+    def _conversation_steps(self, turns: Iterable[Turn], encoding: Encoding) -> Iterator[int]:
+        yield _PER_REPLY
+        for turn in turns:
+            yield _PER_MESSAGE
+            if turn.name is not None:
+                yield _PER_NAME
+                yield from self._steps(turn.name, encoding)
+            for text in turn.texts:
+                if len(text) <= PIECE_CHARS:  # as a generator it would take twice the time
+                    yield self._count(text, encoding)
+                else:
+                    yield from self._steps(text, encoding)
 
     def _count(self, text: str, encoding: Encoding) -> int:
         if len(text) < _REMEMBERED_CHARS:
@@ -291,15 +301,6 @@ class _Memory:
         if len(self._young) >= _REMEMBERED // 2:
             self._old, self._young = self._young, {}
         self._young[key] = count
-
-
-def _texts(messages: Iterable[chat_pb2.ChatMessage]) -> Iterator[str]:
-    """Yield all that is counted, one at a time: a thread may be the one that asks."""
-    for message in messages:
-        for part in message.parts:
-            yield part.text
-        if message.HasField("name"):
-            yield message.name
 
 
 def _pieces(text: str) -> Iterator[str]:

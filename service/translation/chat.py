@@ -11,6 +11,9 @@ from service.upstream.errors import UpstreamEmpty
 from service.upstream.payloads import ChatPayload, WebSearch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from service.translation.turns import Turn
     from service.upstream.payloads import ChatRecord, RecordUsage
 
 _NEUTRAL: Final = {
@@ -32,18 +35,21 @@ _FINISH_REASONS: Final = {
 """The vendors' words that do not simply mean that the model had finished."""
 
 
-def to_payload(spec: chat_pb2.ChatCompletionSpec, *, model: str, boundary: str) -> ChatPayload:
+def to_payload(
+    spec: chat_pb2.ChatCompletionSpec, turns: Sequence[Turn], *, model: str, boundary: str
+) -> ChatPayload:
     """Return the provider's request for a conversation.
 
     Args:
-        spec: The conversation.
+        spec: How it is to be answered.
+        turns: The conversation.
         model: The provider's own id of the model.
         boundary: A fresh random text that message contents cannot know.
     """
     search = spec.web_search if spec.HasField("web_search") else None
     return ChatPayload(
         model=model,
-        prompt=flatten(spec.messages, boundary),
+        prompt=flatten(turns, boundary),
         web_search=None if search is None else _web_search(search),
     )
 

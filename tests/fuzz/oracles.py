@@ -24,6 +24,7 @@ from service.rpc.status import to_grpc
 from service.translation.failure import to_service_error
 from service.translation.prompt import flatten
 from service.translation.stream import AnswerStream
+from service.translation.turns import Turn, turns_of
 from service.upstream.answers import record_of
 from service.upstream.errors import UpstreamError
 from service.upstream.events import RawTextDecoder, SseChatDecoder, is_sse
@@ -170,7 +171,7 @@ def body(data):
         return
     json.loads(data)
     _validator.check(request.message)
-    assert flatten(request.spec.messages, BOUNDARY).strip()
+    assert flatten(list(turns_of(request.spec.messages)), BOUNDARY).strip()
 
 
 def _attempt(act):
@@ -233,7 +234,7 @@ def message(data):
     if refusal is not None:
         assert refusal.reason is Reason.INVALID_FIELD
     else:
-        assert flatten(request.spec.messages, BOUNDARY).strip()
+        assert flatten(list(turns_of(request.spec.messages)), BOUNDARY).strip()
 
 
 _ROLES = {
@@ -258,11 +259,7 @@ def prompt(data):
         text = part[1:].decode(errors="replace").replace("~", boundary)
         name, separator, rest = text.partition("\x01")
         turns.append((role, name, rest) if separator and name else (role, None, text))
-    messages = [
-        chat_pb2.ChatMessage(role=_ROLES[role], name=name, parts=[chat_pb2.ContentPart(text=text)])
-        for role, name, text in turns
-    ]
-    written = flatten(messages, boundary)
+    written = flatten([Turn(_ROLES[role], name, [text]) for role, name, text in turns], boundary)
     if len(turns) == 1 and turns[0][:2] == ("user", None) and turns[0][2].strip():
         assert written == turns[0][2]
     else:

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from onemin.inference.v1 import chat_pb2
 from service.inference import tokens as module
 from service.inference.tokens import INLINE_BYTES, PIECE_CHARS, Encoding, LazyEncoder, TokenCounter
+from service.translation.turns import turns_of
 
 SYSTEM = chat_pb2.CHAT_ROLE_SYSTEM
 USER = chat_pb2.CHAT_ROLE_USER
@@ -38,8 +39,9 @@ def message(role, *texts, name=None):
     return chat_pb2.ChatMessage(role=role, parts=parts, name=name)
 
 
-def spec(messages):
-    return chat_pb2.ChatCompletionSpec(messages=messages)
+async def count_conversation(tokens, messages, encoding):
+    spec = chat_pb2.ChatCompletionSpec(messages=messages)
+    return await tokens.count_conversation(turns_of(spec.messages), spec.ByteSize(), encoding)
 
 
 class ScriptedEncoder:
@@ -209,8 +211,8 @@ COOKBOOK = [
 
 @pytest.mark.anyio
 async def test_the_chat_of_the_cookbook(tokens, o200k, cl100k):
-    assert await tokens.count_conversation(spec(COOKBOOK), o200k) == 124
-    assert await tokens.count_conversation(spec(COOKBOOK), cl100k) == 129
+    assert await count_conversation(tokens, COOKBOOK, o200k) == 124
+    assert await count_conversation(tokens, COOKBOOK, cl100k) == 129
 
 
 @pytest.mark.anyio
@@ -227,7 +229,7 @@ async def test_the_chat_of_the_cookbook(tokens, o200k, cl100k):
     ],
 )
 async def test_the_overhead_of_a_chat(tokens, o200k, messages, count):
-    assert await tokens.count_conversation(spec(messages), o200k) == count
+    assert await count_conversation(tokens, messages, o200k) == count
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "tool"])
@@ -363,7 +365,7 @@ async def heartbeat():
 async def test_the_loop_turns_while_much_is_counted(tokens, o200k, messages):
     await tokens.prepare(o200k)
     async with heartbeat() as beats:
-        await tokens.count_conversation(spec(messages), o200k)
+        await count_conversation(tokens, messages, o200k)
     assert len(beats) > 10
 
 
@@ -393,8 +395,7 @@ async def test_many_tiny_texts_are_not_little(text):
 
     messages = [message(USER, *[text] * 256) for _ in range(64)]
     assert (
-        await TokenCounter().count_conversation(spec(messages), scripted(encode))
-        == 64 * (256 + 4) + 3
+        await count_conversation(TokenCounter(), messages, scripted(encode)) == 64 * (256 + 4) + 3
     )
     assert threading.main_thread() not in seen
     assert len(seen) == 64 * 256
@@ -469,7 +470,7 @@ async def test_the_count_of_a_text_is_remembered():
     for _ in range(2):
         assert await tokens.count_text("x" * 500, encoding) == 500
         assert await tokens.count_text("x" * 500, other) == 500
-        assert await tokens.count_conversation(spec([message(USER, "x" * 500)]), encoding) == 507
+        assert await count_conversation(tokens, [message(USER, "x" * 500)], encoding) == 507
         assert await tokens.count_text(long, encoding) == len(long)
     assert len(encoding.encoder.pieces) == 1 + 3
     assert len(other.encoder.pieces) == 1

@@ -4,6 +4,7 @@ import pytest
 
 from onemin.inference.v1 import chat_pb2
 from service.translation import chat
+from service.translation.turns import Turn
 from service.upstream.errors import UpstreamEmpty
 from service.upstream.payloads import ChatRecord, RecordUsage, WebSearch
 
@@ -31,7 +32,8 @@ SEARCHES = {
 
 @pytest.mark.parametrize(("fields", "search"), SEARCHES.values(), ids=SEARCHES)
 def test_a_conversation_becomes_one_prompt(fields, search):
-    payload = chat.to_payload(spec(**fields), model="upstream-id", boundary="b0")
+    turns = [Turn(chat_pb2.CHAT_ROLE_USER, None, ["Hi"])]
+    payload = chat.to_payload(spec(**fields), turns, model="upstream-id", boundary="b0")
 
     assert (payload.model, payload.prompt, payload.web_search) == ("upstream-id", "Hi", search)
     assert "Hi" not in repr(payload)

@@ -6,6 +6,7 @@ import pytest
 
 from onemin.inference.v1 import chat_pb2
 from service.translation.prompt import flatten
+from service.translation.turns import Turn
 
 BOUNDARY = "8f0c21aa90b1c2d3"
 MARKER = f"[{BOUNDARY}]"
@@ -18,8 +19,7 @@ TOOL = chat_pb2.CHAT_ROLE_TOOL
 
 
 def message(role, *texts, name=None):
-    parts = [chat_pb2.ContentPart(text=text) for text in texts]
-    return chat_pb2.ChatMessage(role=role, parts=parts, name=name)
+    return Turn(role, name, list(texts))
 
 
 def blocks(*messages):
@@ -189,10 +189,3 @@ def test_a_boundary_that_could_be_escaped_is_refused(boundary):
 def test_a_turn_without_a_role_is_refused():
     with pytest.raises(KeyError):
         flatten([message(chat_pb2.CHAT_ROLE_UNSPECIFIED, "a")], BOUNDARY)
-
-
-def test_the_messages_are_not_written_to():
-    messages = [message(SYSTEM, "a"), message(USER, MARKER)]
-    before = [m.SerializeToString(deterministic=True) for m in messages]
-    flatten(messages, BOUNDARY)
-    assert [m.SerializeToString(deterministic=True) for m in messages] == before

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from onemin.inference.v1 import chat_pb2
 from service.translation.prompt import flatten
+from service.translation.turns import Turn
 
 ROLES = {
     "system": chat_pb2.CHAT_ROLE_SYSTEM,
@@ -75,10 +76,8 @@ def contents(boundary: str) -> st.SearchStrategy[str]:
     return st.lists(atom, max_size=8).map("".join)
 
 
-def message(role: str, name: str | None, text: str) -> chat_pb2.ChatMessage:
-    return chat_pb2.ChatMessage(
-        role=ROLES[role], parts=[chat_pb2.ContentPart(text=text)], name=name
-    )
+def message(role: str, name: str | None, text: str) -> Turn:
+    return Turn(ROLES[role], name, [text])
 
 
 @st.composite
