@@ -11,7 +11,7 @@ The pipeline wraps any `InferenceApi`. In role `http` it wraps the far side, whi
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -22,7 +22,8 @@ from service.stages import next_stage
 from service.waits import TooLate, Waits
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from types import TracebackType
 
     from google.protobuf.message import Message
 
@@ -83,7 +84,7 @@ class Pipeline:
             self._check(request)
             with (
                 self._admission.slot(call),
-                _deadline(call, self._limits.stream_seconds) as waits,
+                _Deadline(call, self._limits.stream_seconds) as waits,
             ):
                 async with aclosing(self._inner.stream_chat_completion(request, call)) as events:
                     while True:
@@ -126,7 +127,7 @@ class Pipeline:
             self._check(request)
             with (
                 self._admission.slot(call),
-                _deadline(call, self._limits.total_seconds) as waits,
+                _Deadline(call, self._limits.total_seconds) as waits,
                 waits,
             ):
                 await next_stage()
@@ -146,27 +147,35 @@ class Pipeline:
             self._validator.check(request)
 
 
-@contextmanager
-def _deadline(call: Call, seconds: float) -> Iterator[Waits]:
-    """Bound what is waited for within by the caller's deadline or ours, whichever comes first.
+class _Deadline:
+    """Bounds what is waited for within by the caller's deadline or ours, whichever comes first.
 
     A stream is bound event by event, never over a `yield`.
     """
-    ours = asyncio.get_running_loop().time() + seconds
-    is_callers = call.deadline is not None and call.deadline < ours
-    waits = Waits(until=ours if call.deadline is None else min(ours, call.deadline))
-    try:
-        yield waits
-    except TooLate:
-        raise _passed(seconds, is_callers=is_callers) from None
-    finally:
-        waits.close()
 
+    def __init__(self, call: Call, seconds: float) -> None:
+        ours = asyncio.get_running_loop().time() + seconds
+        self._seconds = seconds
+        self._is_callers = call.deadline is not None and call.deadline < ours
+        self._waits = Waits(until=ours if call.deadline is None else min(ours, call.deadline))
 
-def _passed(seconds: float, *, is_callers: bool) -> ServiceError:
-    if is_callers:
-        return ServiceError(Reason.DEADLINE_EXCEEDED, "The deadline of the call has passed.")
-    return ServiceError(
-        Reason.UPSTREAM_TIMEOUT,
-        f"1min.ai did not finish its answer within {seconds:g} seconds.",
-    )
+    def __enter__(self) -> Waits:
+        return self._waits
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        self._waits.close()
+        if isinstance(error, TooLate):
+            raise self._passed() from None
+
+    def _passed(self) -> ServiceError:
+        if self._is_callers:
+            return ServiceError(Reason.DEADLINE_EXCEEDED, "The deadline of the call has passed.")
+        return ServiceError(
+            Reason.UPSTREAM_TIMEOUT,
+            f"1min.ai did not finish its answer within {self._seconds:g} seconds.",
+        )

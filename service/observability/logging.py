@@ -106,8 +106,7 @@ def _encoded(value: object) -> str:
 
 
 def _hints_at_secrets(line: str) -> bool:
-    line = line.lower()
-    return any(hint in line for hint in _SECRET_HINTS)
+    return any(map(line.lower().__contains__, _SECRET_HINTS))
 
 
 def _route_standard_library(rendering: list[Processor], level: int, output: TextIO) -> None:
