@@ -15,10 +15,11 @@ must not turn into 404s, and the provider refuses an id that it does not know wi
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
+
+import msgspec
 
 from service.errors import Reason, ServiceError
 from service.inference.shipped import shipped_models
@@ -213,7 +214,7 @@ def _merged(shipped: ShippedModel | None, live: ModelEntry) -> ModelEntry:
     """
     if shipped is None:
         return live
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         live,
         title=shipped.title,
         owner=shipped.owner,

@@ -6,7 +6,7 @@ https://docs.1min.ai/docs/api/chat-with-ai-api describes the chat endpoint.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -19,12 +19,12 @@ from service.upstream.retries import Retries
 from service.upstream.stream import MAX_BODY_BYTES, chat_events
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from service.observability.metrics import Metrics
     from service.upstream.observation import Attempt
     from service.upstream.payloads import ChatEvent, ChatPayload, ChatRecord, ModelEntry, WebSearch
-    from service.upstream.transport import Answer, Endpoint, Transport
+    from service.upstream.transport import Answer, Transport
 
 CHAT_TYPE: Final = "UNIFY_CHAT_WITH_AI"
 
@@ -97,18 +97,18 @@ class OneMinClient:
         begun = False
         while True:
             try:
-                async with (
-                    self._answer("stream_chat", self._stream, body, credential) as (
-                        answer,
-                        attempt,
-                    ),
-                    aclosing(await chat_events(answer, len(body))) as reads,
-                ):
-                    async for events in reads:
-                        begun = True
-                        body = b""  # it is not asked for again
-                        attempt.note(events)
-                        yield events
+                with self._observer.attempt("stream_chat") as attempt:
+                    async with (
+                        await self._transport.send(
+                            self._stream, body, credential=credential
+                        ) as answer,
+                        aclosing(await _events(attempt, answer, len(body))) as reads,
+                    ):
+                        async for events in reads:
+                            begun = True
+                            body = b""  # it is not asked for again
+                            attempt.note(events)
+                            yield events
             except UpstreamError as error:
                 wait = None if begun else self._wait_after(error, tries, "stream_chat", deadline)
                 if wait is None:
@@ -134,31 +134,27 @@ class OneMinClient:
         await self._transport.aclose()
 
     async def _chat_once(self, body: bytes, credential: str) -> ChatRecord:
-        async with self._answer("chat", self._chat, body, credential) as (answer, attempt):
-            whole = await read_whole(answer, MAX_BODY_BYTES)
+        with self._observer.attempt("chat") as attempt:
+            async with await self._transport.send(
+                self._chat, body, credential=credential
+            ) as answer:
+                attempt.status = answer.status
+                await check_status(answer)
+                whole = await read_whole(answer, MAX_BODY_BYTES)
             record = record_of(whole, answer.media_type)
             attempt.complete = True
             return record
 
     async def _list_models_once(self) -> list[ModelEntry]:
-        async with self._answer("list_models", self._models) as (answer, attempt):
-            body = await read_whole(answer, MAX_MODELS_BYTES)
+        with self._observer.attempt("list_models") as attempt:
+            async with await self._transport.send(self._models) as answer:
+                attempt.status = answer.status
+                await check_status(answer)
+                body = await read_whole(answer, MAX_MODELS_BYTES)
             refuse_page(body, answer.media_type)
             entries = models_from(body)
             attempt.complete = True
             return entries
-
-    @asynccontextmanager
-    async def _answer(
-        self, operation: str, endpoint: Endpoint, body: bytes = b"", credential: str | None = None
-    ) -> AsyncIterator[tuple[Answer, Attempt]]:
-        """Make one request, watched until the context is left; the answer is a success."""
-        with self._observer.attempt(operation) as attempt:
-            async with await self._transport.send(endpoint, body, credential=credential) as answer:
-                del body  # only who may send it again keeps it
-                attempt.status = answer.status
-                await check_status(answer)
-                yield answer, attempt
 
     def _wait_after(
         self, error: UpstreamError, tries: Retries, operation: str, deadline: float | None
@@ -172,6 +168,14 @@ class OneMinClient:
         cause, wait = retry
         self._observer.retry(operation, cause, wait)
         return wait
+
+
+async def _events(
+    attempt: Attempt, answer: Answer, request_bytes: int
+) -> AsyncGenerator[list[ChatEvent]]:
+    attempt.status = answer.status
+    await check_status(answer)
+    return await chat_events(answer, request_bytes)
 
 
 def chat_body(payload: ChatPayload) -> bytes:

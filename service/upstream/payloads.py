@@ -1,34 +1,36 @@
 """What is sent to the provider and what comes back, as plain values.
 
 Shapes are the provider's own, named in its documentation at
-https://docs.1min.ai/docs/api/chat-with-ai-api, reduced to what this service uses.
+https://docs.1min.ai/docs/api/chat-with-ai-api, reduced to what this service uses. They are msgspec's,
+which are made in a fifth of the time of a frozen dataclass: there is one for each event.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class WebSearch:
+
+class WebSearch(msgspec.Struct, frozen=True):
     """Bounds of a web search; None leaves a bound to the provider."""
 
     max_sites: int | None = None
     max_words: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatPayload:
+class ChatPayload(msgspec.Struct, frozen=True):
     """One chat request: a single prompt, hidden from `repr` because it is the caller's."""
 
     model: str
-    prompt: str = field(repr=False)
+    prompt: str
     web_search: WebSearch | None = None
 
+    def __repr__(self) -> str:
+        return f"ChatPayload(model={self.model!r}, web_search={self.web_search!r})"
 
-@dataclass(frozen=True, slots=True)
-class RecordUsage:
+
+class RecordUsage(msgspec.Struct, frozen=True):
     """The provider's own count of one answer, in tokens, and its price in credits."""
 
     prompt_tokens: int
@@ -36,8 +38,7 @@ class RecordUsage:
     credits: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRecord:
+class ChatRecord(msgspec.Struct, frozen=True):
     """The provider's record of one answer.
 
     Attributes:
@@ -46,13 +47,15 @@ class ChatRecord:
         usage: Its figures; None where they are missing or all zero.
     """
 
-    text: str | None = field(repr=False)
+    text: str | None
     finish_reason: str | None = None
     usage: RecordUsage | None = None
 
+    def __repr__(self) -> str:
+        return f"ChatRecord(finish_reason={self.finish_reason!r}, usage={self.usage!r})"
 
-@dataclass(frozen=True, slots=True)
-class ContentEvent:
+
+class ContentEvent(msgspec.Struct, frozen=True):
     """A piece of the answer, perhaps empty.
 
     Attributes:
@@ -60,32 +63,31 @@ class ContentEvent:
         sliced: Whether the network cut it, rather than the provider.
     """
 
-    text: str = field(repr=False)
+    text: str
     sliced: bool = False
 
+    def __repr__(self) -> str:
+        return f"ContentEvent(sliced={self.sliced!r})"
 
-@dataclass(frozen=True, slots=True)
-class ResultEvent:
+
+class ResultEvent(msgspec.Struct, frozen=True):
     """The record that follows the pieces."""
 
     record: ChatRecord
 
 
-@dataclass(frozen=True, slots=True)
-class DoneEvent:
+class DoneEvent(msgspec.Struct, frozen=True):
     """The provider called the stream complete: `done`, `[DONE]`, or the clean end of raw text."""
 
 
-@dataclass(frozen=True, slots=True)
-class SkippedEvent:
+class SkippedEvent(msgspec.Struct, frozen=True):
     """An event that is broken or unknown; it may have been a piece of the answer."""
 
 
 ChatEvent: TypeAlias = ContentEvent | ResultEvent | DoneEvent | SkippedEvent
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
+class ModelEntry(msgspec.Struct, frozen=True):
     """One model of the provider's live list.
 
     Attributes:

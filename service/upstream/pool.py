@@ -13,7 +13,7 @@ import aiohttp
 from service.settings import SettingsError, variable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable
+    from collections.abc import AsyncIterable, Awaitable
 
     from multidict import CIMultiDict
 
@@ -54,23 +54,21 @@ class Pool:
             connect_timeout=settings.connect_timeout,
         )
 
-    async def request(
+    def request(
         self,
         method: str,
         url: str,
         headers: CIMultiDict[str],
         body: bytes | AsyncIterable[bytes] | None,
-    ) -> aiohttp.ClientResponse:
-        """Send one request and return the head of its answer, whose body is yet to be read.
+    ) -> Awaitable[aiohttp.ClientResponse]:
+        """Send one request; gives the head of its answer, whose body is yet to be read.
 
         Raises:
             aiohttp.ClientError: There is none.
         """
         if self._session is None:
             self._session = self._open()
-        return await self._session.request(
-            method, url, headers=headers, data=body, allow_redirects=False
-        )
+        return self._session.request(method, url, headers=headers, data=body, allow_redirects=False)
 
     async def aclose(self) -> None:
         """Close all connections."""

@@ -73,6 +73,8 @@ def _refuse_failure(record: JsonObject) -> None:
 
 
 def _refuse_error_object(result: object) -> None:
+    if not isinstance(result, dict):
+        return
     value = as_object(result)
     has_text = any(isinstance(value.get(key), str) for key in _TEXT_KEYS)
     if not has_text and ({"code", "message"} <= value.keys() or {"name", "error"} <= value.keys()):

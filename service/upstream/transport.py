@@ -133,11 +133,17 @@ class Transport:
         headers = endpoint.headers.copy()
         if credential is not None:
             headers["API-KEY"] = credential
+        data: bytes | AsyncIterator[bytes] | None = body or None
+        if len(body) > _SLICE:
+            headers["Content-Length"] = str(len(body))
+            data = _slices(body)
+        response = self._pool.request(endpoint.method, endpoint.url, headers, data)
         failure: UpstreamError
         try:
+            if endpoint.head_timeout is None:
+                return Answer(await response, self._idle_timeout)
             async with asyncio.timeout(endpoint.head_timeout):
-                response = await self._request(endpoint, headers, body)
-            return Answer(response, self._idle_timeout)
+                return Answer(await response, self._idle_timeout)
         except aiohttp.ClientError as error:  # some are also the next
             failure = _failure_of_head(error)
         except TimeoutError:
@@ -149,15 +155,6 @@ class Transport:
         """Close the pool."""
         await self._pool.aclose()
 
-    async def _request(
-        self, endpoint: Endpoint, headers: CIMultiDict[str], body: bytes
-    ) -> aiohttp.ClientResponse:
-        data: bytes | AsyncIterator[bytes] | None = body or None
-        if len(body) > _SLICE:
-            headers["Content-Length"] = str(len(body))
-            data = _slices(body)
-        return await self._pool.request(endpoint.method, endpoint.url, headers, data)
-
 
 class Answer:
     """The head of an answer, and its body to be read once, within an async context."""
@@ -165,9 +162,6 @@ class Answer:
     def __init__(self, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
         headers = response.headers
         self.status = response.status
-        self.reason = (response.reason or "").encode("ascii", "ignore").decode()
-        # A proxy may have added its own behind another.
-        self.retry_after = headers.getall("Retry-After", [None])[-1]
         self.media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         # Each of several counts: of two codings the body has both.
         codings = {value.strip().lower() for value in headers.getall("Content-Encoding", ())}
@@ -175,6 +169,17 @@ class Answer:
         self._response = response
         self._broken: UpstreamError | None = None
         self._waits = Waits(each=idle_timeout)
+
+    @property
+    def reason(self) -> str:
+        """What stands beside the status, in ASCII."""
+        return (self._response.reason or "").encode("ascii", "ignore").decode()
+
+    @property
+    def retry_after(self) -> str | None:
+        """The header `Retry-After`, the last of several: a proxy may have added its own."""
+        values: list[str] = self._response.headers.getall("Retry-After", [])
+        return values[-1] if values else None
 
     async def chunk(self) -> bytes:
         """Return the next piece of the body as it arrived; empty at its clean end.
@@ -188,10 +193,13 @@ class Answer:
             raise UpstreamMalformed("the answer is compressed")
         if self._broken is not None:
             raise self._broken
+        content = self._response.content
         failure: UpstreamError
         try:
+            if content.is_eof():  # all of it has come: nothing is waited for
+                return content.read_nowait(PIECE_BYTES)
             with self._waits:
-                return await self._response.content.read(PIECE_BYTES)
+                return await content.read(PIECE_BYTES)
         except TooLate:
             failure = UpstreamTimeout("the answer stopped coming")
         except aiohttp.ClientError as error:

@@ -97,7 +97,7 @@ BUGS = {
     "translation, prompt": ("service.translation.chat.flatten", 1, BEFORE),
     "translation, stream": ("service.translation.stream.AnswerStream._send", 3, AFTER),
     "upstream, request": ("service.upstream.client.chat_body", 1, BEFORE),
-    "upstream, transport": ("service.upstream.transport.Transport._request", 1, BEFORE),
+    "upstream, transport": ("service.upstream.pool.Pool.request", 1, BEFORE),
     "upstream, events": ("service.upstream.events.chat_event", 4, AFTER),
 }  # fmt: skip
 """An unexpected exception in each layer: what raises it, at which call, and who sees it."""

@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from service.upstream import client as client_module
+from service.upstream import events as events_module
 from service.upstream import stream as stream_module
 from service.upstream.errors import (
     UpstreamMalformed,
@@ -278,7 +279,7 @@ async def test_done_is_told_although_the_body_breaks_after_it(provider, replies,
 
 
 async def test_what_came_before_a_bug_is_delivered(provider, replies, connect, monkeypatch):
-    monkeypatch.setattr(ContentEvent, "__init__", fails_at("b", ContentEvent.__init__))
+    monkeypatch.setattr(events_module, "ContentEvent", fails_at("b", ContentEvent))
     provider.script = [replies.stream(content("a") + content("b") + content("c") + DONE)]
     assert kinds(await collect(stream(connect()))) == [ContentEvent, ZeroDivisionError]
 
@@ -296,10 +297,10 @@ async def test_an_open_stream_does_not_keep_the_request_that_it_sent(provider, r
     assert sum(trace.size for trace in kept) < 100_000
 
 
-def fails_at(text, whole):
-    def init(self, given, **options):
+def fails_at(text, make):
+    def made(given):
         if given == text:
             raise ZeroDivisionError
-        whole(self, given, **options)
+        return make(given)
 
-    return init
+    return made
