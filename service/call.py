@@ -10,8 +10,9 @@ import asyncio
 import enum
 import re
 import secrets
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from service.errors import Reason, ServiceError
 
@@ -30,8 +31,7 @@ class Protocol(enum.StrEnum):
     GRPC = "grpc"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One call.
 
     Attributes:
@@ -43,10 +43,13 @@ class Call:
     """
 
     request_id: str
-    credential: str = field(repr=False)
+    credential: str
     protocol: Protocol
     deadline: float | None = None
     traceparent: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Call(request_id={self.request_id!r}, protocol={self.protocol!r})"
 
     def remaining(self) -> float | None:
         """Return the seconds until the caller's deadline, 0 if it has passed, None without one."""

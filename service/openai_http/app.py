@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.middleware.cors import CORSMiddleware
@@ -18,7 +18,7 @@ from service.openai_http.openapi import document
 from service.openai_http.writer import Silence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -59,26 +59,28 @@ def build_app(
         Routes(api, settings), metrics, discarded=_DISCARDED_BODIES * settings.max_body_bytes
     )
     if settings.cors_origins:
-        app = _CrossOrigin(
+        app = _CrossOrigin(app, settings.cors_origins)
+    return Observation(app, readiness)
+
+
+class _CrossOrigin:
+    """Only web pages name an origin: what has none goes past CORS, at no cost."""
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        self._app = app
+        self._cors = CORSMiddleware(
             app,
-            allow_origins=settings.cors_origins,
+            allow_origins=origins,
             allow_methods=("GET", "HEAD", "POST", "OPTIONS"),
             # The SDKs send a dozen headers of their own: those asked for are allowed.
             allow_headers=("*",),
             allow_private_network=True,
             expose_headers=_EXPOSED,
         )
-    return Observation(app, readiness)
 
-
-class _CrossOrigin(CORSMiddleware):
-    """Only web pages name an origin: what has none goes past, at no cost."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if header(scope, b"origin") is None:
-            await self.app(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        app = self._app if header(scope, b"origin") is None else self._cors
+        return app(scope, receive, send)
 
 
 class Routes:
@@ -103,7 +105,7 @@ class Routes:
         description.write(route.path for route in routes)
         self._router = Router(routes, redirect_slashes=False)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request.
 
         Raises:
@@ -112,15 +114,15 @@ class Routes:
         # In the raw path, because a model id may end with an encoded slash.
         if scope["raw_path"].endswith(b"/") and scope["path"] != "/":
             scope["path"] = scope["path"][:-1]
-        await self._router(scope, receive, send)
+        return self._router(scope, receive, send)
 
 
 class _LoggedRoute(Route):
     """A route that tells the log its template."""
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def handle(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
         Exchange.of(scope).route = self.path
-        await super().handle(scope, receive, send)
+        return super().handle(scope, receive, send)
 
 
 async def _health(_: Request) -> Response:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from onemin.inference.v1 import chat_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
@@ -21,9 +22,11 @@ MODEL_LIMIT: Final = 256
 ONLINE_SUFFIX: Final = ":online"
 """Switches web search on, as at OpenRouter; it is no part of the id."""
 
+_CARRIED_ON: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "seed")
+"""Fields of sampling that have the same name and meaning in the contract."""
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+
+class ChatRequest(msgspec.Struct, frozen=True):
     """One decoded chat request.
 
     Attributes:
@@ -81,17 +84,15 @@ def _model_id(model: str | None) -> str:
 
 
 def _set_sampling(body: ChatBody, spec: chat_pb2.ChatCompletionSpec) -> None:
-    sampling = chat_pb2.SamplingConfig(
-        temperature=body.temperature,
-        top_p=body.top_p,
-        presence_penalty=body.presence_penalty,
-        frequency_penalty=body.frequency_penalty,
-        seed=body.seed,
-        max_completion_tokens=_smaller(body.max_tokens, body.max_completion_tokens),
-        stop_sequences=[body.stop] if isinstance(body.stop, str) else body.stop,
-    )
-    if sampling.ByteSize():
-        spec.sampling.CopyFrom(sampling)
+    for name in _CARRIED_ON:
+        if (value := getattr(body, name)) is not None:
+            setattr(spec.sampling, name, value)
+    limit = _smaller(body.max_tokens, body.max_completion_tokens)
+    if limit is not None:
+        spec.sampling.max_completion_tokens = limit
+    if body.stop:
+        stops = [body.stop] if isinstance(body.stop, str) else body.stop
+        spec.sampling.stop_sequences.extend(stops)
 
 
 def _smaller(first: int | None, second: int | None) -> int | None:

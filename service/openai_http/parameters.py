@@ -90,9 +90,11 @@ def check_parameters(body: ChatBody) -> None:
         ServiceError: `INVALID_FIELD` or `UNSUPPORTED_PARAMETER`.
     """
     for name, low, high in DECIMALS:
-        _check_number(name, "decimal", getattr(body, name), low, high)
+        if (decimal := getattr(body, name)) is not None:
+            _check_number(name, "decimal", decimal, low, high)
     for name, low, high in INTEGERS:
-        _check_number(name, "integer", getattr(body, name), low, high)
+        if (integer := getattr(body, name)) is not None:
+            _check_number(name, "integer", integer, low, high)
     for name, words in WORDS:
         _check_word(name, getattr(body, name), words)
     _check_stop(body)
@@ -117,11 +119,7 @@ def ignored_parameters(body: ChatBody) -> Iterator[str]:
         yield "web_search_options.search_context_size"
 
 
-def _check_number(
-    name: str, kind: NumberKind, value: Number | None, low: Number, high: Number
-) -> None:
-    if value is None:
-        return
+def _check_number(name: str, kind: NumberKind, value: Number, low: Number, high: Number) -> None:
     if value > high:
         raise above_maximum(name, kind, high, value)
     if value < low:

@@ -69,7 +69,7 @@ def parse_chat_body(body: bytes) -> ChatBody:
 
 def _has_too_many_values(body: bytes) -> bool:
     """Tell it without parsing: a body of 16 MiB may be five million objects, which take seconds."""
-    if _count(body, _MARKS) <= VALUES_LIMIT:
+    if len(body) <= VALUES_LIMIT or _count(body, _MARKS) <= VALUES_LIMIT:
         return False
     # Perhaps they are all within texts. What is left of escapes is no quote and no backslash.
     bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
