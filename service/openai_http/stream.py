@@ -7,6 +7,7 @@ one event that holds the error object: without it the SDKs would take half an an
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import structlog
@@ -41,7 +42,7 @@ class Relay:
     """One stream on its way: the events of the port become the head and the body of the answer.
 
     Args:
-        events: Where it comes from; the caller closes it.
+        events: Where it comes from; it is closed at the end.
         out: Where it goes.
         exchange: What the log line is told.
     """
@@ -65,13 +66,14 @@ class Relay:
         Raises:
             ServiceError: The call failed while the head was not out.
         """
-        try:
-            ending = await self._answer(begin)
-        except Exception as error:
-            if not self._out.begun:
-                raise
-            ending = self._failure(error)
-        await self._out.add(ending)
+        async with aclosing(self._events):
+            try:
+                ending = await self._answer(begin)
+            except Exception as error:
+                if not self._out.begun:
+                    raise
+                ending = self._failure(error)
+            await self._out.add(ending)
 
     async def _answer(self, begin: Callable[[Started], tuple[Headers, ChunkWriter]]) -> bytes:
         started = await self._open()
