@@ -224,7 +224,8 @@ class TokenCounter:
 
     async def _sum(self, steps: Iterator[int], size: int, encoding: Encoding) -> int:
         """Return the sum of the steps, taken here if there is little to count."""
-        await self.prepare(encoding)
+        if not encoding.encoder.loaded:
+            await self.prepare(encoding)
         if size <= INLINE_BYTES:
             return sum(steps)
         loop = asyncio.get_running_loop()
