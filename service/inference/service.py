@@ -64,8 +64,10 @@ class InferenceService:
         turns = list(turns_of(spec.messages))
         answer = await self._answer(spec, model, turns)
         try:
+            payload = _payload(spec, turns, model)
+            await next_stage()
             answer.record = await self._client.chat(
-                _payload(spec, turns, model), credential=call.credential, deadline=call.deadline
+                payload, credential=call.credential, deadline=call.deadline
             )
             whole = whole_text(answer.record, web_search=spec.HasField("web_search"))
         except UpstreamError as error:

@@ -19,6 +19,7 @@ from service.openai_http.errors import error_headers, error_json, routing_error
 from service.openai_http.exchange import Exchange, header
 from service.openai_http.upload import Upload
 from service.readiness import State
+from service.stages import next_stage
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,6 +56,7 @@ class Observation:
 
         try:
             await self._app(scope, receive, observe)
+            await next_stage()
         finally:
             _log_exchange(scope["method"], exchange)
 

@@ -6,7 +6,8 @@ Failures leave as aiohttp raises them.
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
     from multidict import CIMultiDict
 
     from service.settings import Settings
+
+HEADERS: Final = {
+    "User-Agent": f"onemin-gateway/{version('onemin-gateway')}",
+    # A compressed body can be a thousand times larger than what was counted.
+    "Accept-Encoding": "identity",
+}
+"""Of every request."""
 
 
 class Pool:
@@ -81,6 +89,7 @@ class Pool:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             proxy=self._proxy,
+            headers=HEADERS,
             auto_decompress=False,
         )
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urljoin
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from service.settings import Settings
-
-USER_AGENT: Final = f"onemin-gateway/{version('onemin-gateway')}"
 
 PIECE_BYTES: Final = 16 << 10
 """The most that is read at once: what is done for a piece must not keep the event loop."""
@@ -102,14 +99,7 @@ class Transport:
             accept: The media type that is wanted.
             head_at_once: Whether the head of an answer comes at once, and not with the whole of it.
         """
-        headers = CIMultiDict(
-            {
-                "User-Agent": USER_AGENT,
-                "Accept": accept,
-                # A compressed body can be a thousand times larger than what was counted.
-                "Accept-Encoding": "identity",
-            }
-        )
+        headers = CIMultiDict({"Accept": accept})
         if method == "POST":
             headers["Content-Type"] = "application/json"
         head_timeout = self._first_byte_timeout if head_at_once else None

@@ -17,7 +17,8 @@ from service.upstream.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from service.upstream.transport import USER_AGENT, Transport
+from service.upstream.pool import HEADERS
+from service.upstream.transport import Transport
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +65,7 @@ async def test_what_a_request_says(provider, replies, transport_to):
     assert (seen.method, seen.target, seen.body) == ("POST", "/path?a=b", b'{"a": 1}')
     assert seen.headers == {
         "host": f"localhost:{provider.port}",
-        "user-agent": USER_AGENT,
+        "user-agent": HEADERS["User-Agent"],
         "accept": "application/json",
         "accept-encoding": "identity",
         "content-type": "application/json",
