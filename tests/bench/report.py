@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +33,7 @@ def conditions(cores: Cores) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "pinned": cores.measured is not None,
         "load_before": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
+        "python": f"{platform.python_version()} of {sys.base_prefix}",
         "packages": {name: version(name) for name in _PACKAGES},
         "nginx": _said_by("nginx", "-v").rpartition("/")[2],
     }
