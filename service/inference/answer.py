@@ -87,11 +87,17 @@ class Answer:
 
     def feed(self, text: str) -> str:
         """Return what may be handed on now."""
-        return self._pass(self._limits.feed(text)) if text else ""
+        if not text:
+            return ""
+        passed = self._limits.feed(text)
+        self._passed.write(passed)
+        return passed
 
     def close(self) -> str:
         """Return the rest, when the provider has ended the answer."""
-        return self._pass(self._limits.close())
+        rest = self._limits.close()
+        self._passed.write(rest)
+        return rest
 
     async def prepare(self) -> None:
         """Have what the limits need loaded, off the event loop."""
@@ -120,7 +126,3 @@ class Answer:
             estimated=True,
             credits=known.credits if known else None,
         )
-
-    def _pass(self, text: str) -> str:
-        self._passed.write(text)
-        return text

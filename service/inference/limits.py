@@ -54,7 +54,7 @@ class AnswerLimits:
             if self._stops.met:
                 self.finish_reason = chat_pb2.FINISH_REASON_STOP
                 return self._spend(text, last=True)
-        return self._spend(text, last=False)
+        return self._spend(text, last=False) if self._budget else text
 
     def close(self) -> str:
         """Return the rest, when the answer has ended by itself."""

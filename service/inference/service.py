@@ -27,7 +27,7 @@ from service.translation.turns import turns_of
 from service.upstream.errors import UpstreamError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from onemin.inference.v1 import chat_pb2
     from service.call import Call
@@ -158,7 +158,7 @@ class InferenceService:
                 async for events in reads:
                     texts: list[str] = []
                     try:
-                        texts.extend(_fed(events, stream, answer))
+                        _feed(events, stream, answer, texts)
                     finally:
                         if stream.accepted:
                             yield texts
@@ -208,10 +208,11 @@ class InferenceService:
         self._metrics.tokens_used(model.label, usage.prompt_tokens, usage.completion_tokens)
 
 
-def _fed(events: list[ChatEvent], stream: AnswerStream, answer: Answer) -> Iterator[str]:
+def _feed(events: list[ChatEvent], stream: AnswerStream, answer: Answer, texts: list[str]) -> None:
+    """Append what may be handed on after these events; up to the one that fails, if one does."""
     for event in events:
         if text := answer.feed(stream.feed(event)):
-            yield text
+            texts.append(text)
         if answer.is_cut:
             return
 

@@ -73,14 +73,14 @@ class Relay:
                 if not self._out.begun:
                     raise
                 ending = self._failure(error)
-            await self._out.add(ending)
+            self._out.add(ending)
 
     async def _answer(self, begin: Callable[[Started], tuple[Headers, ChunkWriter]]) -> bytes:
         started = await self._open()
         self._exchange.model = started.model
         headers, chunks = begin(started)
         await self._out.begin(headers)
-        await self._out.add(chunks.opening())
+        self._out.add(chunks.opening())
         return chunks.ending(await self._deltas(chunks))
 
     async def _open(self) -> Started:
@@ -95,7 +95,9 @@ class Relay:
         reader = EagerReader(self._events, self._out.flush)
         while (event := await reader) is not None:
             if event.HasField("delta"):
-                await self._out.add(chunks.delta(event.delta.text))
+                self._out.add(chunks.delta(event.delta.text))
+                if self._out.is_full:
+                    await self._out.make_room()
             elif event.HasField("completed"):
                 completed = event.completed
         if completed is None:

@@ -73,13 +73,19 @@ class StreamWriter:
                 self._patience = self._interval
                 self._look_in(self._interval)
 
-    async def add(self, event: bytes) -> None:
+    @property
+    def is_full(self) -> bool:
+        """Whether so much was taken that `make_room` must come before the next event."""
+        return len(self._pending) >= PENDING_LIMIT
+
+    def add(self, event: bytes) -> None:
         """Take bytes that end with the end of an event, to be written with the next `flush`."""
         self._pending.append(event)
-        if len(self._pending) >= PENDING_LIMIT:
-            await self.flush()
-            # A write that has room does not wait: without this, others would never have a turn.
-            await asyncio.sleep(0)
+
+    async def make_room(self) -> None:
+        """Write what was taken, and let others have a turn: a write that has room does not wait."""
+        await self.flush()
+        await asyncio.sleep(0)
 
     async def flush(self) -> None:
         """Write what was taken."""

@@ -71,11 +71,9 @@ class SseChatDecoder:
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
         """Yield the events that `chunk` completes."""
         try:
-            events = self._sse.feed(chunk)
+            return _chat_events(self._sse.feed(chunk))
         except EventTooLarge as error:
-            yield from _chat_events(error.before)
-            raise UpstreamMalformed(str(error)) from None
-        yield from _chat_events(events)
+            return _broken(error)
 
     def close(self) -> Iterator[ChatEvent]:
         """Yield the last event, where no blank line ended it."""
@@ -110,6 +108,11 @@ class RawTextDecoder:
         if text:
             self._begun = True
             yield ContentEvent(text, sliced=True)
+
+
+def _broken(error: EventTooLarge) -> Iterator[ChatEvent]:
+    yield from _chat_events(error.before)
+    raise UpstreamMalformed(str(error))
 
 
 def _chat_events(events: list[SseEvent]) -> Iterator[ChatEvent]:

@@ -83,12 +83,13 @@ class SseDecoder:
         lines = chunk.splitlines()
         rest = lines.pop() if lines and not chunk.endswith((b"\n", b"\r")) else b""
         if lines:
-            self._end_line(lines)
-            for line in lines:
-                self._take(line, events)
+            if self._line or self._at_start:
+                self._end_line(lines)
+            self._take(lines, events)
             self._after_cr = chunk.endswith(b"\r")
-        self._line += rest
-        if self._size + self._unfinished() > self._max:
+        if rest:
+            self._line += rest
+        if self._line and self._size + self._unfinished() > self._max:
             raise EventTooLarge(events)
         return events
 
@@ -112,18 +113,19 @@ class SseDecoder:
             lines[0] = lines[0].removeprefix(BOM)
             self._at_start = False
 
-    def _take(self, line: bytes, events: list[SseEvent]) -> None:
-        if self._size + len(line) > self._max:
-            raise EventTooLarge(events)
-        if not line:
-            self._deliver(events)
-            return
-        field, _, value = line.partition(b":")
-        if field == b"data":
-            self._data.append(value.removeprefix(b" "))
-            self._size += len(line)
-        elif field == b"event":
-            self._name = value.removeprefix(b" ")
+    def _take(self, lines: list[bytes], events: list[SseEvent]) -> None:
+        for line in lines:
+            if self._size + len(line) > self._max:
+                raise EventTooLarge(events)
+            if not line:
+                self._deliver(events)
+                continue
+            field, _, value = line.partition(b":")
+            if field == b"data":
+                self._data.append(value.removeprefix(b" "))
+                self._size += len(line)
+            elif field == b"event":
+                self._name = value.removeprefix(b" ")
 
     def _deliver(self, events: list[SseEvent]) -> None:
         if self._data:

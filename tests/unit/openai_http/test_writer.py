@@ -56,22 +56,26 @@ async def opened(client, interval):
 
 async def test_events_are_written_together(client):
     async with opened(client, 60) as out:
-        await out.add(b"a")
-        await out.add(b"b")
+        out.add(b"a")
+        out.add(b"b")
         assert client.bodies == []
         await out.flush()
         await out.flush()
-        await out.add(b"c")
+        out.add(b"c")
     assert client.bodies == [b"ab"]
     assert out.take() == b"c"
 
 
-async def test_a_source_that_never_waits_is_written_in_pieces_and_lets_others_run(client):
+async def test_a_full_writer_writes_and_lets_others_run(client):
     ran = []
     async with opened(client, 60) as out:
         asyncio.get_running_loop().call_soon(ran.append, "ran")
         for _ in range(PENDING_LIMIT):
-            await out.add(b"x")
+            assert not out.is_full
+            out.add(b"x")
+        assert out.is_full
+        await out.make_room()
+        assert not out.is_full
     assert client.bodies == [b"x" * PENDING_LIMIT]
     assert ran
 
@@ -80,7 +84,7 @@ async def test_silence_carries_comments(client):
     async with opened(client, 0.01) as out:
         assert await client.next_body() == KEEP_ALIVE
         assert await client.next_body() == KEEP_ALIVE
-        await out.add(b"a")
+        out.add(b"a")
         await out.flush()
         assert b"a" in client.bodies
         assert await client.next_body() == KEEP_ALIVE
@@ -89,7 +93,7 @@ async def test_silence_carries_comments(client):
 async def test_a_silence_that_begins_later_carries_a_comment_too(client):
     async with opened(client, 0.2) as out:
         await asyncio.sleep(0.1)
-        await out.add(b"a")
+        out.add(b"a")
         await out.flush()
         assert await client.next_body() == KEEP_ALIVE
 
@@ -97,7 +101,7 @@ async def test_a_silence_that_begins_later_carries_a_comment_too(client):
 async def test_a_stream_that_is_not_silent_carries_none(client):
     async with opened(client, 0.2) as out:
         for _ in range(30):
-            await out.add(b"a")
+            out.add(b"a")
             await out.flush()
             await asyncio.sleep(0.01)
     assert set(client.bodies) == {b"a"}
@@ -106,7 +110,7 @@ async def test_a_stream_that_is_not_silent_carries_none(client):
 async def test_a_client_that_does_not_read_gets_no_comments(client):
     async with opened(client, 0.01) as out:
         client.reads.clear()
-        await out.add(b"a")
+        out.add(b"a")
         writing = asyncio.create_task(out.flush())
         await asyncio.sleep(0.1)
         client.reads.set()
