@@ -7,6 +7,7 @@ import statistics
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.bench import load
@@ -14,13 +15,19 @@ from tests.bench.processes import Server, until_ok
 from tests.bench.targets import BARE_EVENTS, BARE_PACE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
 
     from tests.bench.targets import Target, World
+
+    Load: TypeAlias = Callable[[], load.Cost]
 
 IN_FLIGHT: Final = (1, 32, 256)
 PACE: Final = 100
 """Milliseconds between two events of a paced stream."""
+
+PACED_EVENTS: Final = 40
+"""Of a paced stream."""
 
 MANY: Final = 1000
 """Streams that are open at once."""
@@ -32,21 +39,19 @@ class Plan:
 
     Attributes:
         rounds: Of what is asked as fast as possible.
-        seconds: Of each of its runs, whole ones, as wrk wants them.
+        seconds: Of each of its runs, there and back by the second.
         calls: Over gRPC, instead of seconds.
         paced_rounds: Of everything that takes its time.
-        events: Of a paced stream.
     """
 
     rounds: int
     seconds: int
     calls: int
     paced_rounds: int
-    events: int
 
 
-FULL: Final = Plan(rounds=5, seconds=2, calls=1500, paced_rounds=3, events=40)
-QUICK: Final = Plan(rounds=2, seconds=1, calls=300, paced_rounds=1, events=15)
+FULL: Final = Plan(rounds=5, seconds=2, calls=1500, paced_rounds=3)
+QUICK: Final = Plan(rounds=2, seconds=1, calls=300, paced_rounds=1)
 
 
 @dataclass
@@ -76,38 +81,40 @@ class Bench:
 
     def whole(self, targets: Iterable[Target], in_flight: Iterable[int] = IN_FLIGHT) -> None:
         """CPU of a whole answer, microseconds."""
+        targets = list(targets)
         for number in in_flight:
-            for target in targets:
-                cost = self._http(target, number)
-                self.results.add(f"whole/{number}/{target.name}", cost.cpu)
-                self.results.add(f"rate/{number}/{target.name}", cost.rate)
+            loads = {target.name: partial(self._http, target, number) for target in targets}
+            for name, costs in self._in_turn(loads).items():
+                self.results.add(f"whole/{number}/{name}", _mean_cpu(costs))
+                rate = statistics.mean(cost.rate for cost in costs)
+                self.results.add(f"rate/{number}/{name}", rate)
 
     def streamed(self, targets: Iterable[Target]) -> None:
         """CPU of an event of a stream without delay, 32 at a time; its request included."""
-        for target in targets:
-            cost = self._http(target, 32, stream=True)
-            self.results.add(f"event/32/{target.name}", cost.cpu / load.EVENTS)
+        loads = {target.name: partial(self._http, target, 32, stream=True) for target in targets}
+        for name, costs in self._in_turn(loads).items():
+            self.results.add(f"event/32/{name}", _mean_cpu(costs) / load.EVENTS)
 
     def tokens(self, gateway: Target) -> None:
         """CPU of whole answers whose tokens are counted or known, and of the same question again.
 
-        What tokens cost is a difference of two of them, so all are measured there and back.
+        What tokens cost is a difference of two of them, so they take twice the time.
         """
         requests = self.world.requests
-        loads = (
-            ("fresh", requests.fresh, load.WHOLE_KEY),
-            ("counted", requests.fresh, load.COUNTED_KEY),
-            ("same", requests.same, load.WHOLE_KEY),
-            ("same-counted", requests.same, load.COUNTED_KEY),
-        )
-        costs = defaultdict(list)
-        for name, bodies, key in (*loads, *reversed(loads)):
-            cost = load.http(
-                self.world, gateway, in_flight=32, seconds=self.plan.seconds, bodies=bodies, key=key
+        kinds = {
+            "fresh": (requests.fresh, load.WHOLE_KEY),
+            "counted": (requests.fresh, load.COUNTED_KEY),
+            "same": (requests.same, load.WHOLE_KEY),
+            "same-counted": (requests.same, load.COUNTED_KEY),
+        }
+        loads = {
+            name: partial(
+                load.http, self.world, gateway, in_flight=32, seconds=1, bodies=bodies, key=key
             )
-            costs[name].append(cost.cpu)
-        for name, values in costs.items():
-            self.results.add(f"{name}/32/{gateway.name}", statistics.mean(values))
+            for name, (bodies, key) in kinds.items()
+        }
+        for name, costs in self._in_turn(loads, times=2 * self.plan.seconds).items():
+            self.results.add(f"{name}/32/{gateway.name}", _mean_cpu(costs))
 
     def grpc(self, gateway: Target, bare: Target) -> None:
         """CPU of a call, and of a message of streams that are paced so that each is one write."""
@@ -129,11 +136,9 @@ class Bench:
     def paced(self, targets: Iterable[Target], count: int) -> None:
         """CPU of an event of paced streams, and how late text comes; microseconds, milliseconds."""
         for target in targets:
-            report = load.streams(
-                self.world, target, count=count, events=self.plan.events, pace=PACE
-            )
+            report = load.streams(self.world, target, count=count, events=PACED_EVENTS, pace=PACE)
             seen = report.seen
-            ideal = self.plan.events * PACE / 1000
+            ideal = PACED_EVENTS * PACE / 1000
             whole = seen["finished"] == count
             for name, value in (
                 ("paced", report.cpu_per_event),
@@ -156,13 +161,27 @@ class Bench:
             until_ok(f"http://127.0.0.1:{ports.ops}/readyz")
             self.results.add("ready/cpu/gateway", Server((pid,)).cpu())
 
+    def _in_turn(self, loads: Mapping[str, Load], times: int = 0) -> dict[str, list[load.Cost]]:
+        """Run loads of a second, there and back, so that what drifts hits all alike."""
+        costs = defaultdict(list)
+        order = list(loads)
+        for _ in range(times or self.plan.seconds):
+            for name in order:
+                costs[name].append(loads[name]())
+            order.reverse()
+        return costs
+
     def _http(self, target: Target, in_flight: int, *, stream: bool = False) -> load.Cost:
         files = self.world.requests
         return load.http(
             self.world,
             target,
             in_flight=in_flight,
-            seconds=self.plan.seconds,
+            seconds=1,
             bodies=files.fresh_streams if stream else files.fresh,
             stream=stream,
         )
+
+
+def _mean_cpu(costs: Iterable[load.Cost]) -> float:
+    return statistics.mean(cost.cpu for cost in costs)
