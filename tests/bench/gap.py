@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from tests.bench import load
-from tests.bench.measure import PACE
+from tests.bench.measure import PACE, PACED_EVENTS
 from tests.bench.processes import Server, until_ok
 from tests.bench.requests import MODEL, body, prose
 from tests.bench.targets import Target
@@ -42,7 +42,7 @@ def measure_gap(bench: Bench) -> None:
         streams = threading.Thread(
             target=load.streams,
             args=(bench.world, target),
-            kwargs={"count": STREAMS, "events": bench.plan.events, "pace": PACE},
+            kwargs={"count": STREAMS, "events": PACED_EVENTS, "pace": PACE},
         )
         streams.start()
         time.sleep(_QUIET_SECONDS)
