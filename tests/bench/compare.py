@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.bench.targets import World
 
-PLAN: Final = Plan(rounds=9, seconds=1, calls=0, paced_rounds=2, events=20)
+PLAN: Final = Plan(rounds=9, seconds=1, calls=0, paced_rounds=2)
 
 _ROWS: Final = (
     ("whole, 1 in flight", "whole/1"),
