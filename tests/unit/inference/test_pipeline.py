@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 from structlog.testing import capture_logs
@@ -336,3 +336,32 @@ async def test_the_time_to_the_first_text_is_measured_once(build, metrics):
 
     name = "onemin_first_token_seconds_count"
     assert metrics.registry.get_sample_value(name, {"protocol": "http"}) == 1
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param([STARTED, DELTA, COMPLETED], id="answered"),
+        pytest.param([ServiceError(Reason.INTERNAL, "x")], id="failed"),
+    ],
+)
+async def test_a_call_leaves_no_timer(build, timers, make, script):
+    pipeline, *_ = build(*script)
+    with suppress(ServiceError):
+        await make(pipeline)
+    assert [timer.cancelled() for timer in timers] == [True]
+
+
+@pytest.fixture
+async def timers(monkeypatch):
+    """The timers that were set."""
+    loop = asyncio.get_running_loop()
+    call_at, made = loop.call_at, []
+
+    def noting(*args, **options):
+        made.append(call_at(*args, **options))
+        return made[-1]
+
+    monkeypatch.setattr(loop, "call_at", noting)
+    return made

@@ -104,6 +104,18 @@ async def test_what_came_before_a_break_is_read_before_it_is_told(
     assert broken.value.__context__ is None
 
 
+async def test_a_body_that_has_come_is_not_waited_for(provider, replies, transport_to, monkeypatch):
+    """No timer is made, which costs more than to read it."""
+    provider.script = [replies.whole(b"hello")]
+    transport = transport_to(provider.url)
+    endpoint = transport.endpoint("POST", "/path", "application/json")
+    async with await transport.send(endpoint, b"{}", credential=KEY) as answer:
+        monkeypatch.setattr(asyncio.get_running_loop(), "call_at", None)
+        body = await answer.read(1 << 30)
+        monkeypatch.undo()
+    assert body == b"hello"
+
+
 async def test_a_large_body_arrives_whole(provider, replies, transport_to):
     provider.script = [replies.whole()]
     body = bytes(range(256)) * (3 << 12) + b"end"
