@@ -49,7 +49,7 @@ class StagedTransport:
 
     def flush(self) -> None:
         """Write a head that no body follows."""
-        if self._head:
+        if self._head and not self.is_closing():
             self._transport.write(self._head)
             self._head = b""
 

@@ -30,8 +30,8 @@ class Answer:
         tokens: What counts.
         model: The provider's id of the model.
         owner: The vendor of the model.
-        turns: The conversation of `spec`, where it is at hand; else it is read when it is counted,
-            because a stream is open for long and should not keep it twice.
+        turns: The conversation of `spec`, if it is short enough to be kept; else it is read when it
+            is counted.
 
     Attributes:
         record: The provider's record of the answer, once it is known.

@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from onemin.inference.v1 import inference_service_pb2 as pb
 from service.inference.answer import Answer
 from service.inference.paging import page
+from service.inference.tokens import INLINE_BYTES
 from service.stages import next_stage
 from service.translation.chat import (
     check_not_empty,
@@ -62,9 +63,12 @@ class InferenceService:
         spec = request.spec
         model = self._catalogue.resolve(spec.model)
         turns = list(turns_of(spec.messages))
-        answer = await self._answer(spec, model, turns)
+        payload = _payload(spec, turns, model)
+        # What is long is read once more to be counted: a call may wait for minutes.
+        is_short = len(payload.prompt) <= INLINE_BYTES
+        answer = await self._answer(spec, model, turns if is_short else None)
+        del turns
         try:
-            payload = _payload(spec, turns, model)
             await next_stage()
             answer.record = await self._client.chat(
                 payload, credential=call.credential, deadline=call.deadline

@@ -25,6 +25,7 @@ CANCELLED: Final = "CANCELLED"
 """The `reason` of a call whose caller went away."""
 
 _REMEMBERED: Final = 1024
+"""Children of each metric that are found without asking it."""
 
 _SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _LAG_SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)

@@ -91,10 +91,12 @@ class ChatCompletions:
             )
             return [*STREAM_HEADERS, *_differences(request, started)], chunks
 
-        async with WhileConnected(receive), StreamWriter(send, self._silence, early) as out:
-            relay = Relay(answer, out, Exchange.of(scope))
-            # In a task of its own, because each event wakes a task from its first frame on: 3 %.
-            await asyncio.create_task(relay.run(begin))
+        async with StreamWriter(send, self._silence, early) as out:
+            # In a task of its own, because each event wakes a task from its first frame on: 3 %. It
+            # begins before the client is watched, so that one that has left is counted as well.
+            relaying = asyncio.create_task(Relay(answer, out, Exchange.of(scope)).run(begin))
+            async with WhileConnected(receive):
+                await relaying
         await send({"type": "http.response.body", "body": out.take(), "more_body": False})
 
 

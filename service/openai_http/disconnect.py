@@ -22,9 +22,8 @@ class ClientDisconnected(Exception):
 class WhileConnected:
     """An async context that is cancelled when the client goes away.
 
-    The work runs in the caller's own task, as under `asyncio.timeout`, so that generators are closed
-    in the task that iterated them. Leave the context before the last byte is sent: a complete
-    response looks like a disconnect to `receive`.
+    What is awaited within runs in the caller's own task, as under `asyncio.timeout`. Leave the
+    context before the last byte is sent: a complete response looks like a disconnect to `receive`.
 
     Raises:
         ClientDisconnected: On leaving, if that is why the work was cancelled.

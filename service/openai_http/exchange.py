@@ -26,6 +26,7 @@ class Exchange:
         reached_service: Whether the port was called, so that the service counts the outcome.
         status: The status of the answer, once its head is out.
         sent: Bytes of the body so far.
+        started, ended: On the performance counter; None while it is not over.
     """
 
     request_id: str
@@ -36,10 +37,15 @@ class Exchange:
     status: int | None = None
     sent: int = 0
     started: float = field(default_factory=time.perf_counter)
+    ended: float | None = None
 
     def elapsed_ms(self) -> int:
-        """Return the time since the request's head came, in milliseconds."""
-        return int((time.perf_counter() - self.started) * 1000)
+        """Return the time since the request's head came, up to its end, in milliseconds."""
+        return int(((self.ended or time.perf_counter()) - self.started) * 1000)
+
+    def end(self) -> None:
+        """Stop the clock."""
+        self.ended = time.perf_counter()
 
     def attach(self, scope: Scope) -> None:
         """Make this the exchange of the scope."""

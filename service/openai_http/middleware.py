@@ -56,6 +56,7 @@ class Observation:
 
         try:
             await self._app(scope, receive, observe)
+            exchange.end()
             await next_stage()
         finally:
             _log_exchange(scope["method"], exchange)

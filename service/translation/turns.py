@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """One message.
+    """One message; `repr` hides what it says, which is the caller's.
 
     Attributes:
         role: A `ChatRole`.
@@ -28,6 +28,9 @@ class Turn(msgspec.Struct, frozen=True):
     role: chat_pb2.ChatRole.ValueType
     name: str | None
     texts: list[str]
+
+    def __repr__(self) -> str:
+        return f"Turn(role={self.role}, texts={len(self.texts)})"
 
 
 def turns_of(messages: Iterable[chat_pb2.ChatMessage]) -> Iterator[Turn]:

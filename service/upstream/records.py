@@ -75,10 +75,11 @@ def _refuse_failure(record: JsonObject) -> None:
 def _refuse_error_object(result: object) -> None:
     if not isinstance(result, dict):
         return
-    value = as_object(result)
-    has_text = any(isinstance(value.get(key), str) for key in _TEXT_KEYS)
-    if not has_text and ({"code", "message"} <= value.keys() or {"name", "error"} <= value.keys()):
-        raise refusal_of_object(value)
+    has_text = any(isinstance(result.get(key), str) for key in _TEXT_KEYS)
+    if not has_text and (
+        {"code", "message"} <= result.keys() or {"name", "error"} <= result.keys()
+    ):
+        raise refusal_of_object(result)
 
 
 def _first_text(places: list[object]) -> str | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MODEL: Final = "gpt-4o-mini"
 
-FRESH: Final = 1000
+FRESH: Final = 4000
 """Different requests that come in turn: their ten thousand texts are more than the gateway
 remembers the counts of, so that it counts all of them, as the floor does."""
 

@@ -10,6 +10,7 @@ import weakref
 import pytest
 import trustme
 
+from service.alarm import Alarm
 from service.http_server import HttpServer
 from tests.unit.http_protocol.wire import (
     HOST,
@@ -176,3 +177,24 @@ async def test_a_lost_connection_does_not_wait_for_the_collector_of_cycles(serve
         assert seen() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.anyio
+async def test_a_connection_that_is_lost_leaves_no_timer(port, echo, monkeypatch):
+    loop = asyncio.get_running_loop()
+    call_at, timers = loop.call_at, []
+
+    def noting(when, callback, *rest, **options):
+        timer = call_at(when, callback, *rest, **options)
+        if isinstance(getattr(callback, "__self__", None), Alarm):
+            timers.append(timer)
+        return timer
+
+    monkeypatch.setattr(loop, "call_at", noting)
+    async with connection(port) as (_, writer), asyncio.timeout(5):
+        writer.write(b"GET /stream HTTP/1.1\r\n" + HOST + b"\r\n")
+        await writer.drain()
+        await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await echo.disconnected.wait()
+    assert [timer.cancelled() for timer in timers] == [True]

@@ -7,7 +7,7 @@ import pytest
 from service.call import Call, Protocol
 from service.errors import Reason, ServiceError
 from service.inference.admission import Admission
-from service.observability.metrics import Metrics
+from service.observability.metrics import Metrics, with_memory
 
 
 def call(key="key-a", protocol=Protocol.HTTP):
@@ -76,3 +76,10 @@ def test_the_gauge_shows_who_is_served(admission, metrics):
     with admission.slot(call(protocol=Protocol.GRPC)):
         assert metrics.registry.get_sample_value("onemin_in_flight", {"protocol": "grpc"}) == 1
     assert metrics.registry.get_sample_value("onemin_in_flight", {"protocol": "grpc"}) == 0
+
+
+def test_remembered_children_are_the_metrics_own(metrics):
+    child = with_memory(metrics.in_flight)
+    assert child(Protocol.HTTP) is metrics.in_flight.labels("http")
+    assert child(Protocol.HTTP) is child("http")
+    assert child("http") is not child("grpc")

@@ -6,6 +6,10 @@ import json
 import pytest
 
 from service.errors import HTTP_ONLY, TABLE, Reason, ServiceError
+from service.openai_http.chat import ChatCompletions
+from service.openai_http.disconnect import ClientDisconnected
+from service.openai_http.exchange import Exchange
+from service.openai_http.writer import Silence
 from tests.contract.scripted import MODEL, completed, delta
 from tests.unit.openai_http.conftest import BODY, HEADERS, open_door, opened
 
@@ -311,3 +315,26 @@ async def test_a_field_at_fault_is_named(door):
     error = response.json()["error"]
     assert (error["param"], error["code"]) == ("messages[0].content", "invalid_type")
     assert door.refused() == {"INVALID_FIELD": 1}
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_a_client_that_has_left_as_its_request_came_is_still_counted(port, stream):
+    """The port refuses at once: a cancellation must not come before it."""
+    port.failure = ServiceError(Reason.OVERLOADED, "Busy.")
+    port.events = [port.failure]
+    request = {"type": "http.request", "body": json.dumps({**BODY, "stream": stream}).encode()}
+    messages = iter([request])
+
+    async def receive():
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(_message):
+        raise AssertionError("there is nobody to answer")
+
+    headers = [(b"content-type", b"application/json"), (b"authorization", b"Bearer key")]
+    scope = {"type": "http", "headers": headers}
+    Exchange("the-id").attach(scope)
+    chat = ChatCompletions(port, max_body_bytes=10_000, silence=Silence(60))
+    with pytest.raises((ServiceError, ClientDisconnected)):
+        await chat(scope, receive, send)
+    assert len(port.calls) == 1

@@ -49,3 +49,7 @@ def test_messages_are_not_written_to():
     before = [each.SerializeToString(deterministic=True) for each in given]
     list(turns_of(given))
     assert [each.SerializeToString(deterministic=True) for each in given] == before
+
+
+def test_what_was_said_is_not_shown():
+    assert repr(Turn(USER, "a name", ["a text", "another"])) == f"Turn(role={USER}, texts=2)"
