@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from contextlib import aclosing
 
 import pytest
@@ -17,6 +18,7 @@ from service.inference.tokens import TokenCounter
 from service.observability.metrics import Metrics
 from service.settings import load
 from service.translation.stream import AnswerStream
+from service.translation.turns import Turn
 from service.upstream.client import OneMinClient
 from service.upstream.payloads import ContentEvent
 from service.upstream.transport import Transport
@@ -343,3 +345,19 @@ async def test_tokens_are_counted_without_the_provider(service, simulator):
     assert (counted.token_count, counted.encoding, counted.estimated) == (9, "o200k_base", False)
     assert other.estimated
     assert len(simulator.seen) == before
+
+
+@pytest.mark.parametrize(("words", "kept"), [(1, True), (20_000, False)], ids=["short", "long"])
+async def test_a_call_that_waits_keeps_the_texts_of_short_conversations_alone(
+    service, monkeypatch, words, kept
+):
+    prompt = f"{'keep ' * words} repeat: one"
+    seen = []
+
+    async def look():
+        turns = [each for each in gc.get_objects() if isinstance(each, Turn)]
+        seen.append(any(prompt in turn.texts for turn in turns))
+
+    monkeypatch.setattr("service.inference.service.next_stage", look)
+    await whole(service, spec(prompt))
+    assert seen[0] is kept

@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 import structlog
 
-from service.readiness import State
+from service.openai_http.exchange import Exchange
+from service.openai_http.middleware import Observation
+from service.readiness import Readiness, State
 from tests.unit.openai_http.conftest import KEY
 
 pytestmark = pytest.mark.anyio
@@ -83,3 +85,22 @@ async def test_a_process_that_ends_asks_its_clients_to_connect_elsewhere(door, s
     response = await door.client.get("/health")
     assert response.status_code == 200
     assert response.headers.get("connection") == connection
+
+
+async def test_the_clock_of_an_exchange_stops_before_the_line_waits_for_its_turn(monkeypatch):
+    exchanges, ended = [], []
+
+    async def app(scope, _receive, _send):
+        exchanges.append(Exchange.of(scope))
+
+    async def turn_of_others():
+        ended.append(exchanges[0].ended)
+
+    monkeypatch.setattr("service.openai_http.middleware.next_stage", turn_of_others)
+    await Observation(app, Readiness())({"method": "GET", "headers": []}, None, None)
+    assert ended == [exchanges[0].ended] != [None]
+
+
+def test_the_time_of_an_exchange_that_is_over_stands_still():
+    over = Exchange("the-id", started=10.0, ended=10.25)
+    assert (over.elapsed_ms(), over.elapsed_ms()) == (250, 250)
