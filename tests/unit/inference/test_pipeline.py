@@ -15,6 +15,7 @@ from service.inference.pipeline import Limits, Pipeline
 from service.inference.validation import Validator
 from service.observability.metrics import Metrics
 from service.readiness import Readiness, State
+from service.waits import Waits
 
 pytestmark = pytest.mark.anyio
 
@@ -355,13 +356,15 @@ async def test_a_call_leaves_no_timer(build, timers, make, script):
 
 @pytest.fixture
 async def timers(monkeypatch):
-    """The timers that were set."""
+    """The timers that bound waits; the loop has others, of what else runs in it."""
     loop = asyncio.get_running_loop()
     call_at, made = loop.call_at, []
 
-    def noting(*args, **options):
-        made.append(call_at(*args, **options))
-        return made[-1]
+    def noting(when, callback, *rest, **options):
+        timer = call_at(when, callback, *rest, **options)
+        if isinstance(getattr(callback, "__self__", None), Waits):
+            made.append(timer)
+        return timer
 
     monkeypatch.setattr(loop, "call_at", noting)
     return made
