@@ -72,6 +72,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._refusal = _MALFORMED
         self._in_head = False
+        self._head_bytes = 0
+        """Of the headers alone, as they are written."""
         self._in_body = False
         self._served: RequestResponseCycle | None = None
         """The request that was begun last; `cycle` is the last one that came."""
@@ -130,6 +132,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         super().on_message_begin()
         self._in_head = True
+        self._head_bytes = 0
         self._alarm.set(self.head_timeout, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
@@ -139,8 +142,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header up to the limit; leave trailers, which uvicorn would add to the headers."""
-        if self._in_head:
-            super().on_header(name, value)
+        if not self._in_head:
+            return
+        super().on_header(name, value)
+        self._head_bytes += len(name) + len(value) + 4
         if len(self.headers) > MAX_HEADERS:
             self._stop_parsing(_TOO_LARGE)
 
@@ -148,13 +153,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Check the head as a whole before the application sees it."""
         if self._in_framing:
             return
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > MAX_HEAD_BYTES:
+        if len(self.url) + self._head_bytes > MAX_HEAD_BYTES:
             self._stop_parsing(_TOO_LARGE)
         version = self.parser.get_http_version()
         if version not in ("1.0", "1.1"):
             self._stop_parsing(_MALFORMED)
-        hosts = sum(name == b"host" for name, _ in self.headers)
+        hosts = [name for name, _ in self.headers].count(b"host")
         if hosts > 1 or (hosts == 0 and version == "1.1"):
             self._stop_parsing(_HOST)
         super().on_headers_complete()

@@ -19,7 +19,7 @@ def call_from(scope: Scope) -> Call:
         ServiceError: `MISSING_API_KEY` or `INVALID_API_KEY`.
     """
     # Of two a proxy in front may have checked the other one.
-    if sum(name == b"authorization" for name, _ in scope["headers"]) > 1:
+    if [name for name, _ in scope["headers"]].count(b"authorization") > 1:
         raise ServiceError(Reason.INVALID_API_KEY, "There is more than one Authorization header.")
     return Call(
         request_id=Exchange.of(scope).request_id,
