@@ -60,7 +60,7 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def trace_id(self) -> str | None:
         """The 32 hex digits of the trace that the call belongs to."""
-        match = _TRACEPARENT.fullmatch(self.traceparent or "")
+        match = _TRACEPARENT.fullmatch(self.traceparent) if self.traceparent else None
         return match[1] if match else None
 
 

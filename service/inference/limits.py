@@ -33,7 +33,7 @@ class AnswerLimits:
     """
 
     def __init__(self, sampling: chat_pb2.SamplingConfig, encoding: Encoding) -> None:
-        stops = [stop for stop in sampling.stop_sequences if stop]
+        stops = [stop for stop in sampling.stop_sequences[:] if stop]
         self._stops = _StopSequences(stops) if stops else None
         self._budget = (
             _TokenBudget(sampling.max_completion_tokens, encoding)

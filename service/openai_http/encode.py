@@ -57,10 +57,11 @@ def finish_reason(reason: chat_pb2.FinishReason.ValueType) -> str:
 
 def usage_object(usage: chat_pb2.TokenUsage) -> dict[str, object]:
     """Return the `usage` object; `estimated` and `credits` are ours."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
     shown: dict[str, object] = {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
         "completion_tokens_details": {
             "reasoning_tokens": 0,

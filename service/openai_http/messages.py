@@ -22,8 +22,13 @@ from service.openai_http.refusals import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
+
+    from google.protobuf.internal.containers import RepeatedCompositeFieldContainer
 
     from service.openai_http.schema import ContentPart, FunctionCall, Message, ToolCall
+
+    Turns: TypeAlias = RepeatedCompositeFieldContainer[chat_pb2.ChatMessage]
 
 MESSAGES_LIMIT: Final = 2048
 PARTS_LIMIT: Final = 256
@@ -54,34 +59,32 @@ def add_turns(messages: list[Message] | None, spec: chat_pb2.ChatCompletionSpec)
     if len(messages) > MESSAGES_LIMIT:
         raise array_too_long("messages", MESSAGES_LIMIT, len(messages))
     called: dict[str, str] = {}
+    turns = spec.messages
     for index, message in enumerate(messages):
-        _add_turn(message, index, called, spec)
+        _add_turn(message, index, called, turns)
 
 
-def _add_turn(
-    message: Message, index: int, called: dict[str, str], spec: chat_pb2.ChatCompletionSpec
-) -> None:
+def _add_turn(message: Message, index: int, called: dict[str, str], turns: Turns) -> None:
     role = _ROLES.get(message.role or "")
     if role is None:
         path = f"messages[{index}].role"
         if message.role is None:
             raise missing_parameter(path)
         raise invalid_value(path, message.role, tuple(_ROLES))
-    turn = spec.messages.add()
+    turn = turns.add()
     turn.role = role
-    name = _speaker(message, index, called)
-    if name:
-        turn.name = name
+    if message.name is not None or role == chat_pb2.CHAT_ROLE_TOOL:
+        name = _speaker(message, index, called)
+        if name:
+            turn.name = name
     for text in _texts(message, index, called):
         if text:
             turn.parts.add().text = text
 
 
-def _speaker(message: Message, index: int, called: dict[str, str]) -> str | None:
+def _speaker(message: Message, index: int, called: dict[str, str]) -> str:
     is_result = message.role == "tool"
     name = message.tool_call_id if is_result else message.name
-    if name is None and message.role not in ("tool", "function"):
-        return None
     path = f"messages[{index}].{'tool_call_id' if is_result else 'name'}"
     if name is None:
         raise missing_parameter(path)
@@ -100,17 +103,17 @@ def _texts(message: Message, index: int, called: dict[str, str]) -> list[str]:
     else:
         raise missing_parameter(f"messages[{index}].content")
     if message.role == "assistant":
-        texts.extend(_assistant_texts(message, f"messages[{index}]", called))
+        texts.extend(_assistant_texts(message, index, called))
     return texts
 
 
-def _assistant_texts(message: Message, path: str, called: dict[str, str]) -> Iterator[str]:
+def _assistant_texts(message: Message, index: int, called: dict[str, str]) -> Iterator[str]:
     if message.refusal:
         yield message.refusal
     for number, call in enumerate(message.tool_calls or ()):
-        yield _called_tool(call, f"{path}.tool_calls[{number}]", called)
+        yield _called_tool(call, f"messages[{index}].tool_calls[{number}]", called)
     if message.function_call is not None:
-        yield _called_function(message.function_call, f"{path}.function_call")
+        yield _called_function(message.function_call, f"messages[{index}].function_call")
 
 
 def _part_texts(parts: list[ContentPart], index: int, role: str | None) -> Iterator[str]:

@@ -80,7 +80,7 @@ def flatten(turns: Sequence[Turn], boundary: str) -> str:
     """
     if not (boundary.isascii() and boundary.isalnum()):
         raise ValueError("a boundary has ASCII letters and digits only")
-    if _is_plain(turns) and (text := _text(turns[0])).strip():
+    if _is_plain(turns) and (text := PART_SEPARATOR.join(turns[0].texts)).strip():
         return text
     return "\n\n".join(_Frame(boundary).blocks(turns))
 
@@ -89,10 +89,6 @@ def _is_plain(turns: Sequence[Turn]) -> bool:
     if len(turns) != 1:
         return False
     return turns[0].role == chat_pb2.CHAT_ROLE_USER and turns[0].name is None
-
-
-def _text(turn: Turn) -> str:
-    return PART_SEPARATOR.join(turn.texts)
 
 
 class _Frame:
@@ -120,11 +116,12 @@ class _Frame:
         speaker = _ROLES[turn.role]
         if turn.name is not None:
             speaker += f" {self._neutral(_quoted(turn.name))}"
-        return f"{self._marker} {speaker}{remark}\n{self._neutral(_text(turn))}"
+        text = PART_SEPARATOR.join(turn.texts)
+        if self._boundary in text:  # nearly never, so that no pattern has to be compiled
+            text = self._neutral(text)
+        return f"{self._marker} {speaker}{remark}\n{text}"
 
     def _neutral(self, content: str) -> str:
-        if self._boundary not in content:  # nearly always, so that no pattern has to be compiled
-            return content
         return re.sub(rf"\[(\\*{self._boundary}\])", r"[\\\1", content)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from onemin.inference.v1 import chat_pb2
 
@@ -21,7 +21,7 @@ class Turn(msgspec.Struct, frozen=True):
 
     Attributes:
         role: A `ChatRole`.
-        name: The speaker's; None without one.
+        name: The speaker's; None without one: an empty one breaks the rules of the contract.
         texts: Of its parts.
     """
 
@@ -33,14 +33,11 @@ class Turn(msgspec.Struct, frozen=True):
         return f"Turn(role={self.role}, texts={len(self.texts)})"
 
 
-def turns_of(messages: Iterable[chat_pb2.ChatMessage]) -> Iterator[Turn]:
+def turns_of(messages: Sequence[chat_pb2.ChatMessage]) -> Iterator[Turn]:
     """Read one message after another, as they are asked for."""
-    for message in messages:
-        name = message.name if message.HasField("name") else None
-        yield Turn(message.role, name, _texts(message.parts))
-
-
-def _texts(parts: Sequence[chat_pb2.ContentPart]) -> list[str]:
-    if len(parts) == 1:  # nearly always; takes half the time of looking for a second one
-        return [parts[0].text]
-    return [part.text for part in parts]
+    # A copy, because the end of a container of protobuf is an exception that names an index.
+    for message in messages[:]:
+        parts = message.parts
+        # One is what there is nearly always, and takes half the time of looking for a second one.
+        texts = [parts[0].text] if len(parts) == 1 else [part.text for part in parts]
+        yield Turn(message.role, message.name or None, texts)

@@ -15,6 +15,8 @@ from service.upstream.refusals import is_error, refusal_of_object
 from service.upstream.untrusted import as_count, as_object
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from service.upstream.untrusted import JsonObject
 
 _FAILURES: Final = frozenset({"failed", "failure"})
@@ -53,12 +55,14 @@ def _bare_record(body: JsonObject) -> ChatRecord:
     return ChatRecord(text=_first_text([body.get(key) for key in _BODY_TEXT_KEYS]))
 
 
-def _places(record: JsonObject, body: JsonObject) -> list[object]:
+def _places(record: JsonObject, body: JsonObject) -> Iterator[object]:
     detail = as_object(record.get("aiRecordDetail"))
-    places = [detail.get("resultObject"), detail.get("responseObject")]
-    places += [record.get("resultObject"), record.get("result")]
-    places += [body.get(key) for key in _BODY_TEXT_KEYS]
-    return places
+    yield detail.get("resultObject")
+    yield detail.get("responseObject")
+    yield record.get("resultObject")
+    yield record.get("result")
+    for key in _BODY_TEXT_KEYS:
+        yield body.get(key)
 
 
 def _refuse_failure(record: JsonObject) -> None:
@@ -82,7 +86,7 @@ def _refuse_error_object(result: object) -> None:
         raise refusal_of_object(result)
 
 
-def _first_text(places: list[object]) -> str | None:
+def _first_text(places: Iterable[object]) -> str | None:
     first = None
     for place in places:
         text = _text(place)
