@@ -52,6 +52,7 @@ class ChatCompletions:
         """
         call = call_from(scope)
         request = decode_chat_request(await read_json_body(scope, receive, self._max_body_bytes))
+        await next_stage()
         Exchange.of(scope).reached_service = True
         if isinstance(request.message, pb.StreamChatCompletionRequest):
             events = self._api.stream_chat_completion(request.message, call)
@@ -104,5 +105,5 @@ def _differences(
     request: ChatRequest,
     answer: pb.CreateChatCompletionResponse | pb.StreamChatCompletionResponse.Started,
 ) -> Headers:
-    ignored = [*request.ignored, *answer.ignored_parameters]
+    ignored = [*request.ignored, *answer.ignored_parameters[:]]
     return difference_headers(request.spec.model, answer.model, ignored)
