@@ -76,7 +76,8 @@ def http(
     """Send requests as fast as they are answered, `in_flight` at a time, by wrk.
 
     Args:
-        bodies: A file with one body a line, sent in turn.
+        bodies: A file with one body a line, sent in turn, from where the last load of this target
+            ended.
 
     Raises:
         LoadFailed: A request was not answered with success.
@@ -85,12 +86,15 @@ def http(
     shape = ["-t1", f"-c{in_flight}", f"-d{seconds}s", "--timeout", "10s"]
     script = str(ROOT / "tests" / "bench" / "wrk.lua")
     before = target.server.cpu()
-    output = _run(world, ["wrk", *shape, "-s", script, url, "--", str(bodies), key])
+    arguments = [str(bodies), key, str(world.requests.sent[target.name])]
+    output = _run(world, ["wrk", *shape, "-s", script, url, "--", *arguments])
     cpu = target.server.cpu() - before
     seen = orjson.loads(output.splitlines()[-1])
     if seen["failed"] or not seen["requests"]:
         raise LoadFailed(f"{target.name}: {seen}")
     requests = seen["requests"]
+    if bodies != world.requests.same:
+        world.requests.sent[target.name] += requests
     return Cost(1e6 * cpu / requests, requests / seen["seconds"], seen["p50"])
 
 

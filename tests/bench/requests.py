@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 MODEL: Final = "gpt-4o-mini"
 
 FRESH: Final = 4000
-"""Different requests that come in turn: their ten thousand texts are more than the gateway
+"""Different requests that come in turn: their forty thousand texts are more than the gateway
 remembers the counts of, so that it counts all of them, as the floor does."""
 
 _WORDS: Final = (
@@ -42,13 +43,18 @@ _MESSAGE_CHARS: Final = 290
 
 @dataclass(frozen=True)
 class Requests:
-    """Files. Those of HTTP hold one body a line; those of gRPC one framed message."""
+    """Files. Those of HTTP hold one body a line; those of gRPC one framed message.
+
+    Attributes:
+        sent: How many of the fresh ones each target was sent, by its name.
+    """
 
     fresh: Path
     fresh_streams: Path
     same: Path
     grpc_whole: Path
     grpc_stream: Path
+    sent: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def written_to(cls, folder: Path) -> Self:
@@ -56,7 +62,8 @@ class Requests:
         source = random.Random(1)
         conversations = [conversation(source) for _ in range(FRESH)]
         spec = _spec(conversations[0])
-        files = cls(*(folder / name for name in cls.__dataclass_fields__))
+        names = ("fresh", "fresh_streams", "same", "grpc_whole", "grpc_stream")
+        files = cls(*(folder / name for name in names))
         files.fresh.write_bytes(_lines(conversations, stream=False))
         files.fresh_streams.write_bytes(_lines(conversations, stream=True))
         files.same.write_bytes(_lines(conversations[:1], stream=False))

@@ -1,5 +1,5 @@
 -- Sends the requests of a file, one body a line, over and over; prints one line of JSON.
--- Arguments: the file, the key.
+-- Arguments: the file, the key, how many requests were sent before: it goes on from there.
 
 local requests = {}
 local last = 0
@@ -10,6 +10,7 @@ function init(args)
   for body in io.lines(args[1]) do
     requests[#requests + 1] = wrk.format("POST", nil, nil, body)
   end
+  last = tonumber(args[3]) % #requests
 end
 
 function request()
