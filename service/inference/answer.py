@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from onemin.inference.v1 import chat_pb2
 from service.inference.limits import AnswerLimits
-from service.inference.tokens import INLINE_BYTES
 from service.translation.chat import finish_reason, to_usage
 from service.translation.turns import turns_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from service.inference.tokens import TokenCounter
     from service.translation.turns import Turn
@@ -31,8 +30,8 @@ class Answer:
         tokens: What counts.
         model: The provider's id of the model.
         owner: The vendor of the model.
-        turns: The conversation of `spec`, if it has at most `INLINE_BYTES` and may be kept; else it
-            is read when it is counted.
+        turns: The conversation of `spec`, if it is short enough to be kept; else it is read when it
+            is counted.
 
     Attributes:
         record: The provider's record of the answer, once it is known.
@@ -115,11 +114,8 @@ class Answer:
         known = self.record.usage if self.record else None
         if known and not self.is_cut:
             return to_usage(known)
-        turns: Iterable[Turn]
-        if self._turns is None:
-            turns, size = turns_of(self._spec.messages), self._spec.ByteSize()
-        else:
-            turns, size = self._turns, INLINE_BYTES
+        turns = turns_of(self._spec.messages) if self._turns is None else self._turns
+        size = self._spec.ByteSize()
         prompt = await self._tokens.count_conversation(turns, size, self._encoding)
         completion = self._limits.tokens
         if completion is None:

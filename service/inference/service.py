@@ -14,7 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from onemin.inference.v1 import inference_service_pb2 as pb
 from service.inference.answer import Answer
 from service.inference.paging import page
-from service.inference.tokens import INLINE_BYTES, most_bytes
+from service.inference.tokens import INLINE_BYTES
 from service.stages import next_stage
 from service.translation.chat import (
     check_not_empty,
@@ -65,7 +65,7 @@ class InferenceService:
         turns = list(turns_of(spec.messages))
         payload = _payload(spec, turns, model)
         # What is long is read once more to be counted: a call may wait for minutes.
-        is_short = most_bytes(payload.prompt) <= INLINE_BYTES
+        is_short = len(payload.prompt) <= INLINE_BYTES
         answer = await self._answer(spec, model, turns if is_short else None)
         del turns
         try:

@@ -117,14 +117,13 @@ class Encoding:
 
     def count(self, text: str) -> int:
         """Return the number of tokens of a text."""
-        if len(text) > PIECE_CHARS:
-            return sum(self.counts(text))
-        tokens = self._encode(text)
-        return _estimate(text) if tokens is None else len(tokens)
+        if len(text) <= PIECE_CHARS:
+            return self._count_piece(text)
+        return sum(self.counts(text))
 
     def counts(self, text: str) -> Iterator[int]:
         """Return the number of tokens of each piece of a text, one at a time."""
-        return map(self.count, _pieces(text))
+        return map(self._count_piece, _pieces(text))
 
     def take(self, text: str, limit: int) -> str:
         """Return what the first `limit` tokens of a text say, without a character cut in two.
@@ -147,6 +146,10 @@ class Encoding:
         else:
             head = self.encoder.bpe().decode_bytes(tokens[:limit])
         return piece[: len(head.decode(errors="ignore"))]
+
+    def _count_piece(self, piece: str) -> int:
+        tokens = self._encode(piece)
+        return _estimate(piece) if tokens is None else len(tokens)
 
     def _encode(self, piece: str) -> list[int] | None:
         """Return the tokens of a piece; None where tiktoken gave up, which the log then says."""
@@ -206,7 +209,8 @@ class TokenCounter:
 
     async def count_text(self, text: str, encoding: Encoding) -> int:
         """Return the number of tokens of a text."""
-        return await self._sum(self._steps(text, encoding), most_bytes(text), encoding)
+        size = len(text) if text.isascii() else 3 * len(text)
+        return await self._sum(self._steps(text, encoding), size, encoding)
 
     async def count_conversation(self, turns: Iterable[Turn], size: int, encoding: Encoding) -> int:
         """Return the number of tokens that OpenAI would count for a conversation.
@@ -298,11 +302,6 @@ class _Memory:
         if len(self._young) >= _REMEMBERED // 2:
             self._old, self._young = self._young, {}
         self._young[key] = count
-
-
-def most_bytes(text: str) -> int:
-    """Return how many bytes of UTF-8 a text has at most, without making them."""
-    return len(text) if text.isascii() else 4 * len(text)
 
 
 def _pieces(text: str) -> Iterator[str]:
