@@ -19,7 +19,7 @@ import orjson
 import structlog
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, Processor, WrappedLogger
+    from structlog.typing import EventDict, WrappedLogger
 
 VALUE_LIMIT: Final = 2048
 """Characters of one value."""
@@ -61,25 +61,26 @@ that is not ASCII: some of it passes for the letters of the others."""
 _HARMLESS: Final = (bool, int, float, type(None), datetime)
 
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_UTC_Z
-"""orjson would show every field of a dataclass, those too that its `repr` leaves out."""
+"""UTC is told by a Z. Of a dataclass orjson would show the fields that its `repr` leaves out, too."""
 
 
 def configure(level: str, stream: TextIO | None = None) -> None:
     """Send all logs of the process to `stream`, standard output if None, from `level` on."""
     output = stream or sys.stdout
-    rendering: list[Processor] = [structlog.processors.format_exc_info, render]
     structlog.configure(
-        processors=[begin, *rendering],
+        processors=[begin, render],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.WriteLoggerFactory(output),
         # A stream that was given is taken away again.
         cache_logger_on_first_use=stream is None,
     )
-    _route_standard_library(rendering, _LEVELS[level], output)
+    _route_standard_library(_LEVELS[level], output)
 
 
-def begin(_: WrappedLogger, level: str, event: EventDict) -> EventDict:
+def begin(logger: WrappedLogger, level: str, event: EventDict) -> EventDict:
     """Put what every line has first, because people read from the left."""
+    if "exc_info" in event:
+        event = structlog.processors.format_exc_info(logger, level, event)
     first = {"timestamp": datetime.now(UTC), "level": level, "event": event.get("event")}
     return {**first, **event, **first}
 
@@ -100,16 +101,16 @@ def render(_: WrappedLogger, __: str, event: EventDict) -> str:
 def _encoded(value: object) -> str:
     """Return JSON in ASCII; orjson's, which takes a third of the time, where that is ASCII."""
     try:
-        line = orjson.dumps(value, repr, _OPTIONS)
+        line = orjson.dumps(value, _plain, _OPTIONS)
     except TypeError:
         return _ENCODER.encode(value)
     return line.decode() if line.isascii() else _ENCODER.encode(value)
 
 
 def _plain(value: object) -> str:
-    """Return what the standard library shall write for what is not JSON."""
+    """Return what stands for what is not JSON; a time as orjson writes it."""
     if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")  # as orjson does
+        return value.isoformat().replace("+00:00", "Z")
     return repr(value)
 
 
@@ -120,12 +121,12 @@ def _hints_at_secrets(line: str) -> bool:
     return any(map(line.lower().__contains__, _SECRET_HINTS))
 
 
-def _route_standard_library(rendering: list[Processor], level: int, output: TextIO) -> None:
+def _route_standard_library(level: int, output: TextIO) -> None:
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[begin, structlog.stdlib.add_logger_name],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
@@ -146,7 +147,7 @@ def _masked(name: object, value: Any) -> Any:
 
 def _cut(name: str, value: Any) -> Any:
     if isinstance(value, (dict, list)):
-        return value if len(text := json.dumps(value)) <= STACK_LIMIT else _cut("", text)
+        return value if len(text := _ENCODER.encode(value)) <= STACK_LIMIT else _cut("", text)
     if not isinstance(value, str):
         return value
     if name == "exception":

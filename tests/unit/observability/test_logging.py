@@ -5,7 +5,7 @@ import json
 import logging
 import warnings
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 import structlog
@@ -51,6 +51,26 @@ def test_a_line_is_one_json_object_with_time_level_and_event_first(log, output):
         "model": None,
         "ok": True,
     }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param({"text": "plain"}, id="plain"),
+        pytest.param({"text": "not ASCII \u00e9"}, id="not ASCII"),
+        pytest.param({"text": "bearer x"}, id="masked"),
+        pytest.param({"text": "x" * 2 * VALUE_LIMIT}, id="cut"),
+    ],
+)
+@pytest.mark.parametrize(
+    "wrap", [lambda time: time, lambda time: [time], lambda time: {"at": time}]
+)
+def test_a_time_is_written_alike_in_all_lines(log, output, values, wrap):
+    noon = datetime(2026, 11, 26, 12, tzinfo=UTC)
+    log.info("event", when=wrap(noon), **values)
+    (line,) = lines(output)
+    assert line["when"] == wrap("2026-11-26T12:00:00Z")
+    assert line["timestamp"].endswith("Z")
 
 
 @pytest.mark.parametrize(
