@@ -72,8 +72,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._refusal = _MALFORMED
         self._in_head = False
-        self._head_bytes = 0
-        """Of the headers alone, as they are written."""
+        self._header_bytes = 0
+        """Of the headers of the head at hand."""
         self._in_body = False
         self._served: RequestResponseCycle | None = None
         """The request that was begun last; `cycle` is the last one that came."""
@@ -132,7 +132,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         super().on_message_begin()
         self._in_head = True
-        self._head_bytes = 0
+        self._header_bytes = 0
         self._alarm.set(self.head_timeout, self._head_is_late)
 
     def on_url(self, url: bytes) -> None:
@@ -145,7 +145,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self._in_head:
             return
         super().on_header(name, value)
-        self._head_bytes += len(name) + len(value) + 4
+        self._header_bytes += len(name) + len(value) + 4
         if len(self.headers) > MAX_HEADERS:
             self._stop_parsing(_TOO_LARGE)
 
@@ -153,7 +153,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Check the head as a whole before the application sees it."""
         if self._in_framing:
             return
-        if len(self.url) + self._head_bytes > MAX_HEAD_BYTES:
+        if len(self.url) + self._header_bytes > MAX_HEAD_BYTES:
             self._stop_parsing(_TOO_LARGE)
         version = self.parser.get_http_version()
         if version not in ("1.0", "1.1"):

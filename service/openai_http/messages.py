@@ -83,6 +83,7 @@ def _add_turn(message: Message, index: int, called: dict[str, str], turns: Turns
 
 
 def _speaker(message: Message, index: int, called: dict[str, str]) -> str:
+    """Return the name of a speaker that has one or must have one."""
     is_result = message.role == "tool"
     name = message.tool_call_id if is_result else message.name
     path = f"messages[{index}].{'tool_call_id' if is_result else 'name'}"

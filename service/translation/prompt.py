@@ -116,12 +116,12 @@ class _Frame:
         speaker = _ROLES[turn.role]
         if turn.name is not None:
             speaker += f" {self._neutral(_quoted(turn.name))}"
-        text = PART_SEPARATOR.join(turn.texts)
-        if self._boundary in text:  # nearly never, so that no pattern has to be compiled
-            text = self._neutral(text)
+        text = self._neutral(PART_SEPARATOR.join(turn.texts))
         return f"{self._marker} {speaker}{remark}\n{text}"
 
     def _neutral(self, content: str) -> str:
+        if self._boundary not in content:  # nearly always, so that no pattern has to be compiled
+            return content
         return re.sub(rf"\[(\\*{self._boundary}\])", r"[\\\1", content)
 
 

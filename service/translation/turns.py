@@ -21,7 +21,7 @@ class Turn(msgspec.Struct, frozen=True):
 
     Attributes:
         role: A `ChatRole`.
-        name: The speaker's; None without one: an empty one breaks the rules of the contract.
+        name: The speaker's; None without one, as an empty one is, which breaks the rules of the contract.
         texts: Of its parts.
     """
 
@@ -35,7 +35,8 @@ class Turn(msgspec.Struct, frozen=True):
 
 def turns_of(messages: Sequence[chat_pb2.ChatMessage]) -> Iterator[Turn]:
     """Read one message after another, as they are asked for."""
-    # A copy, because the end of a container of protobuf is an exception that names an index.
+    # A copy of the references, because iterating a container of protobuf ends with an IndexError
+    # whose text costs as much as a message. Texts are read as they are asked for all the same.
     for message in messages[:]:
         parts = message.parts
         # One is what there is nearly always, and takes half the time of looking for a second one.
