@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from service.stages import next_stage
 from service.upstream.answers import check_status, read_whole, record_of, refuse_page
 from service.upstream.errors import UpstreamError, UpstreamTimeout
 from service.upstream.models import models_from
@@ -142,7 +141,6 @@ class OneMinClient:
                 attempt.status = answer.status
                 await check_status(answer)
                 whole = await read_whole(answer, MAX_BODY_BYTES)
-            await next_stage()
             record = record_of(whole, answer.media_type)
             attempt.complete = True
             return record
