@@ -10,7 +10,7 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,8 +25,10 @@ from tests.bench.report import as_json, conditions, table
 from tests.bench.targets import world
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.bench.measure import Plan
-    from tests.bench.targets import World
+    from tests.bench.targets import Target, World
 
 TOOLS: Final = {"wrk": "wrk", "h2load": "nghttp2-client", "nginx": "nginx-light"}
 """Programs that must be there, with the Debian packages that hold them."""
@@ -77,7 +79,9 @@ def _measure(bench: Bench) -> None:
         bench.warm([provider, nginx, floor, gateway, split])
         for number in range(bench.plan.rounds):
             _say(f"round {number + 1} of {bench.plan.rounds}, as fast as possible")
-            bench.whole([floor, gateway])
+            with _pair(bench) as pair:
+                bench.whole(pair, [32])
+            bench.whole([floor, gateway], [1, 256])
             bench.whole([provider, nginx, split], [32])
             bench.streamed([provider, nginx, floor, gateway, split])
             bench.tokens(gateway)
@@ -90,6 +94,14 @@ def _measure(bench: Bench) -> None:
             bench.start()
             measure_gap(bench)
         bench.results.add("after/gateway", gateway.server.memory())
+
+
+@contextmanager
+def _pair(bench: Bench) -> Iterator[list[Target]]:
+    """Run a floor and a gateway of one round's own: two processes of one code differ by 5 %."""
+    with bench.world.floor() as floor, bench.world.gateway() as gateway:
+        bench.warm([floor, gateway])
+        yield [floor, gateway]
 
 
 def _say(text: str) -> None:

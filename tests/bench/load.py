@@ -86,7 +86,7 @@ def http(
     shape = ["-t1", f"-c{in_flight}", f"-d{seconds}s", "--timeout", "10s"]
     script = str(ROOT / "tests" / "bench" / "wrk.lua")
     before = target.server.cpu()
-    arguments = [str(bodies), key, str(world.requests.sent[target.name])]
+    arguments = [str(bodies), key, str(world.sent[target.name])]
     output = _run(world, ["wrk", *shape, "-s", script, url, "--", *arguments])
     cpu = target.server.cpu() - before
     seen = orjson.loads(output.splitlines()[-1])
@@ -94,7 +94,8 @@ def http(
         raise LoadFailed(f"{target.name}: {seen}")
     requests = seen["requests"]
     if bodies != world.requests.same:
-        world.requests.sent[target.name] += requests
+        # What was under way at the end was sent too, and one more to try the script.
+        world.sent[target.name] += requests + in_flight + 1
     return Cost(1e6 * cpu / requests, requests / seen["seconds"], seen["p50"])
 
 
@@ -130,6 +131,8 @@ def streams(world: World, target: Target, *, count: int, events: int, pace: int)
     client = [sys.executable, "-m", "tests.bench.streams", "--port", str(target.port)]
     asked = ["--path", target.path(stream=True), "--key", f"bench-{events}-{pace}-0"]
     shape = ["--streams", str(count), "--bodies", str(world.requests.fresh_streams)]
+    shape += ["--first", str(world.sent[target.name])]
+    world.sent[target.name] += count
     with sampled(target.server) as samples:
         output = _run(world, [*client, *asked, *shape])
     seen = orjson.loads(output)

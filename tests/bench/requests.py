@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
@@ -43,18 +42,13 @@ _MESSAGE_CHARS: Final = 290
 
 @dataclass(frozen=True)
 class Requests:
-    """Files. Those of HTTP hold one body a line; those of gRPC one framed message.
-
-    Attributes:
-        sent: How many of the fresh ones each target was sent, by its name.
-    """
+    """Files. Those of HTTP hold one body a line; those of gRPC one framed message."""
 
     fresh: Path
     fresh_streams: Path
     same: Path
     grpc_whole: Path
     grpc_stream: Path
-    sent: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def written_to(cls, folder: Path) -> Self:
@@ -62,8 +56,7 @@ class Requests:
         source = random.Random(1)
         conversations = [conversation(source) for _ in range(FRESH)]
         spec = _spec(conversations[0])
-        names = ("fresh", "fresh_streams", "same", "grpc_whole", "grpc_stream")
-        files = cls(*(folder / name for name in names))
+        files = cls(*(folder / name for name in cls.__dataclass_fields__))
         files.fresh.write_bytes(_lines(conversations, stream=False))
         files.fresh_streams.write_bytes(_lines(conversations, stream=True))
         files.same.write_bytes(_lines(conversations[:1], stream=False))

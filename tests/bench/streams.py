@@ -82,7 +82,7 @@ async def _run(arguments: argparse.Namespace, bodies: list[bytes]) -> dict[str, 
         )
         streams += [stream for _, stream in await asyncio.gather(*opened)]
     for number, stream in enumerate(streams):
-        body = bodies[number % len(bodies)]
+        body = bodies[(arguments.first + number) % len(bodies)]
         loop.call_later(
             number * SPREAD / len(streams),
             stream.ask,
@@ -125,6 +125,7 @@ def main() -> None:
     parser.add_argument("--path", required=True)
     parser.add_argument("--key", required=True)
     parser.add_argument("--bodies", required=True)
+    parser.add_argument("--first", type=int, default=0, help="the body to begin with")
     parser.add_argument("--streams", type=int, required=True)
     parser.add_argument("--timeout", type=float, default=60.0)
     arguments = parser.parse_args()

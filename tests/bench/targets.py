@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -68,12 +69,18 @@ class Target:
 
 @dataclass(frozen=True)
 class World:
-    """What a benchmark runs in; temporary files are in `folder`."""
+    """What a benchmark runs in.
+
+    Attributes:
+        folder: Of temporary files.
+        sent: How many of the fresh requests each target was sent, at most, by its name.
+    """
 
     cores: Cores
     folder: Path
     requests: Requests
     provider: Target
+    sent: Counter[str] = field(default_factory=Counter)
 
     @contextlib.contextmanager
     def floor(self) -> Iterator[Target]:
