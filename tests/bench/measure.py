@@ -98,11 +98,11 @@ class Bench:
     def tokens(self, gateway: Target) -> None:
         """CPU of whole answers whose tokens are counted or known, and of the same question again.
 
-        What tokens cost is a difference of two of them. That of the same question is so small that
-        its loads take four times as long.
+        What tokens cost is a difference of two of them, so they take twice the time; that of the
+        same question is small, so its loads take four times as long.
         """
         requests = self.world.requests
-        for name, bodies, times in (("fresh", requests.fresh, 1), ("same", requests.same, 4)):
+        for name, bodies, times in (("fresh", requests.fresh, 2), ("same", requests.same, 4)):
             loads = {
                 kind: partial(
                     load.http, self.world, gateway, in_flight=32, seconds=1, bodies=bodies, key=key
