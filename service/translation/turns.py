@@ -21,7 +21,7 @@ class Turn(msgspec.Struct, frozen=True):
 
     Attributes:
         role: A `ChatRole`.
-        name: The speaker's; None without one, as an empty one is, which breaks the rules of the contract.
+        name: The speaker's; None without one. The contract allows no empty one.
         texts: Of its parts.
     """
 

@@ -21,6 +21,7 @@ from tests.unit.http_protocol.wire import (
     send_for_ever,
     status_of,
 )
+from tests.unit.timers import timers_of
 
 MEGABYTES = [b"a" * 100_000] * 80
 LAST_WORD = {
@@ -181,16 +182,7 @@ async def test_a_lost_connection_does_not_wait_for_the_collector_of_cycles(serve
 
 @pytest.mark.anyio
 async def test_a_connection_that_is_lost_leaves_no_timer(port, echo, monkeypatch):
-    loop = asyncio.get_running_loop()
-    call_at, timers = loop.call_at, []
-
-    def noting(when, callback, *rest, **options):
-        timer = call_at(when, callback, *rest, **options)
-        if isinstance(getattr(callback, "__self__", None), Alarm):
-            timers.append(timer)
-        return timer
-
-    monkeypatch.setattr(loop, "call_at", noting)
+    timers = timers_of(Alarm, monkeypatch)
     async with connection(port) as (_, writer), asyncio.timeout(5):
         writer.write(b"GET /stream HTTP/1.1\r\n" + HOST + b"\r\n")
         await writer.drain()

@@ -16,6 +16,7 @@ from service.inference.validation import Validator
 from service.observability.metrics import Metrics
 from service.readiness import Readiness, State
 from service.waits import Waits
+from tests.unit.timers import timers_of
 
 pytestmark = pytest.mark.anyio
 
@@ -356,15 +357,5 @@ async def test_a_call_leaves_no_timer(build, timers, make, script):
 
 @pytest.fixture
 async def timers(monkeypatch):
-    """The timers that bound waits; the loop has others, of what else runs in it."""
-    loop = asyncio.get_running_loop()
-    call_at, made = loop.call_at, []
-
-    def noting(when, callback, *rest, **options):
-        timer = call_at(when, callback, *rest, **options)
-        if isinstance(getattr(callback, "__self__", None), Waits):
-            made.append(timer)
-        return timer
-
-    monkeypatch.setattr(loop, "call_at", noting)
-    return made
+    """The timers that bound waits."""
+    return timers_of(Waits, monkeypatch)
