@@ -32,8 +32,12 @@ class InferenceApi(Protocol):
 
     def stream_chat_completion(
         self, request: pb.StreamChatCompletionRequest, call: Call
-    ) -> AsyncGenerator[pb.StreamChatCompletionResponse]:
-        """Answer a conversation while it is being written: started, deltas, completed."""
+    ) -> AsyncGenerator[list[pb.StreamChatCompletionResponse]]:
+        """Answer a conversation while it is being written: started, deltas, completed.
+
+        Events that were there at once come in one list, which is never empty, so that what a door
+        does for a write is done once for all of them.
+        """
         ...
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:

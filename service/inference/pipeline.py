@@ -77,7 +77,7 @@ class Pipeline:
 
     async def stream_chat_completion(
         self, request: pb.StreamChatCompletionRequest, call: Call
-    ) -> AsyncGenerator[pb.StreamChatCompletionResponse]:
+    ) -> AsyncGenerator[list[pb.StreamChatCompletionResponse]]:
         """See `InferenceApi`."""
         invariants = StreamInvariants()
         with self._observe("StreamChatCompletion", call, request.spec.model) as observation:
@@ -86,14 +86,15 @@ class Pipeline:
                 self._admission.slot(call),
                 _Deadline(call, self._limits.stream_seconds) as waits,
             ):
-                async with aclosing(self._inner.stream_chat_completion(request, call)) as events:
+                async with aclosing(self._inner.stream_chat_completion(request, call)) as reads:
                     while True:
                         with waits:
-                            event = await anext(events, None)
-                        if event is None:
+                            events = await anext(reads, None)
+                        if events is None:
                             break
-                        observation.note(invariants.check(event))
-                        yield event
+                        for event in events:
+                            observation.note(invariants.check(event))
+                        yield events
             invariants.close()
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:

@@ -95,7 +95,7 @@ class InferenceService:
 
     async def stream_chat_completion(
         self, request: pb.StreamChatCompletionRequest, call: Call
-    ) -> AsyncGenerator[pb.StreamChatCompletionResponse]:
+    ) -> AsyncGenerator[list[pb.StreamChatCompletionResponse]]:
         """See `InferenceApi`."""
         spec = request.spec
         model = self._catalogue.resolve(spec.model)
@@ -105,12 +105,13 @@ class InferenceService:
         try:
             async with aclosing(self._texts(spec, model, answer, call)) as texts:
                 async for read in texts:
+                    events = [_delta(text) for text in read]
                     if not started:
                         started = True
-                        yield _started(model, ignored)
-                    for text in read:
-                        yield _delta(text)
-            yield _completed(answer.finish_reason, await answer.usage())
+                        events.insert(0, _started(model, ignored))
+                    if events:
+                        yield events
+            yield [_completed(answer.finish_reason, await answer.usage())]
         except UpstreamError as error:
             raise to_service_error(error, spec.model) from error
         finally:

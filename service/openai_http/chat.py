@@ -79,7 +79,7 @@ class ChatCompletions:
     async def _stream(
         self,
         request: ChatRequest,
-        answer: AsyncGenerator[pb.StreamChatCompletionResponse],
+        answer: AsyncGenerator[list[pb.StreamChatCompletionResponse]],
         scope: Scope,
         receive: Receive,
         send: Send,

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import structlog
 
 from service.errors import ServiceError
-from service.openai_http.eager import EagerReader
 from service.openai_http.sse import error_frame
 
 if TYPE_CHECKING:
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
     from service.openai_http.sse import ChunkWriter
     from service.openai_http.writer import StreamWriter
 
+    Event: TypeAlias = pb.StreamChatCompletionResponse
     Started: TypeAlias = pb.StreamChatCompletionResponse.Started
+    Completed: TypeAlias = pb.StreamChatCompletionResponse.Completed
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +50,7 @@ class Relay:
 
     def __init__(
         self,
-        events: AsyncGenerator[pb.StreamChatCompletionResponse],
+        events: AsyncGenerator[list[Event]],
         out: StreamWriter,
         exchange: Exchange,
     ) -> None:
@@ -76,32 +77,32 @@ class Relay:
             self._out.add(ending)
 
     async def _answer(self, begin: Callable[[Started], tuple[Headers, ChunkWriter]]) -> bytes:
-        started = await self._open()
+        first = await anext(self._events, None)
+        if not first or not first[0].HasField("started"):
+            raise RuntimeError("the stream did not begin with `started`")
+        started = first[0].started
         self._exchange.model = started.model
         headers, chunks = begin(started)
         await self._out.begin(headers)
         self._out.add(chunks.opening())
-        return chunks.ending(await self._deltas(chunks))
+        completed = await self._deltas(first, chunks)
+        async for events in self._events:
+            completed = await self._deltas(events, chunks)
+        if completed is None:
+            raise RuntimeError("the stream ended without `completed`")
+        return chunks.ending(completed)
 
-    async def _open(self) -> Started:
-        async for event in self._events:
-            if event.HasField("started"):
-                return event.started
-            break
-        raise RuntimeError("the stream did not begin with `started`")
-
-    async def _deltas(self, chunks: ChunkWriter) -> pb.StreamChatCompletionResponse.Completed:
-        completed: pb.StreamChatCompletionResponse.Completed | None = None
-        reader = EagerReader(self._events, self._out.flush)
-        while (event := await reader) is not None:
+    async def _deltas(self, events: list[Event], chunks: ChunkWriter) -> Completed | None:
+        """Write what was there at once; return the last event of all if it is among them."""
+        completed = None
+        for event in events:
             if event.HasField("delta"):
                 self._out.add(chunks.delta(event.delta.text))
                 if self._out.is_full:
-                    await self._out.make_room()
+                    await self._out.flush()
             elif event.HasField("completed"):
                 completed = event.completed
-        if completed is None:
-            raise RuntimeError("the stream ended without `completed`")
+        await self._out.flush()
         return completed
 
     def _failure(self, error: Exception) -> bytes:

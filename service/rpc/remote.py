@@ -56,7 +56,7 @@ class RemoteInference:
 
     async def stream_chat_completion(
         self, request: pb.StreamChatCompletionRequest, call: Call
-    ) -> AsyncGenerator[pb.StreamChatCompletionResponse]:
+    ) -> AsyncGenerator[list[pb.StreamChatCompletionResponse]]:
         """See `InferenceApi`."""
         self._check()
         rpc = self._stub.StreamChatCompletion(
@@ -64,7 +64,7 @@ class RemoteInference:
         )
         try:
             async for event in rpc:
-                yield event
+                yield [event]
         except grpc.aio.AioRpcError as error:
             raise _failure(error, call) from None
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import aclosing, contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, cast
 
 import grpc.aio
@@ -22,13 +23,14 @@ from service.rpc.metadata import call_from, initial_metadata, request_id_in
 from service.rpc.status import to_grpc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 
     from google.protobuf.descriptor import Descriptor
 
     from service.inference.api import InferenceApi
     from service.observability.metrics import Metrics
 
+Event: TypeAlias = pb.StreamChatCompletionResponse
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 RequestT = TypeVar("RequestT", bound=Message)
@@ -90,21 +92,21 @@ class Servicer:
     def _stream(
         self,
         request_type: type[pb.StreamChatCompletionRequest],
-        method: Callable[
-            [pb.StreamChatCompletionRequest, Call], AsyncGenerator[pb.StreamChatCompletionResponse]
-        ],
+        method: Callable[[pb.StreamChatCompletionRequest, Call], AsyncGenerator[list[Event]]],
     ) -> Handler:
         # It writes rather than yields: the library does not close a generator that is suspended
         # at a `yield` when its call is cancelled.
         @_guarded
         async def handle(body: bytes, context: Context, request_id: str) -> None:
             request, call = self._accept(request_type, body, context, request_id)
-            async with aclosing(method(request, call)) as events:
-                async for event in events:
-                    if event.HasField("started"):
-                        models = (request.spec.model, event.started.model)
-                        await context.send_initial_metadata(initial_metadata(request_id, *models))
-                    await context.write(event.SerializeToString())
+            async with aclosing(method(request, call)) as reads:
+                async for events in reads:
+                    for event in _merged(events):
+                        if event.HasField("started"):
+                            models = (request.spec.model, event.started.model)
+                            metadata = initial_metadata(request_id, *models)
+                            await context.send_initial_metadata(metadata)
+                        await context.write(event.SerializeToString())
 
         return grpc.unary_stream_rpc_method_handler(handle)
 
@@ -160,6 +162,20 @@ def _caller_may_be_gone() -> Iterator[None]:
         yield
     except grpc.aio.InternalError:
         raise asyncio.CancelledError from None
+
+
+def _merged(events: list[Event]) -> Iterable[Event]:
+    """Return the events, deltas that follow each other as one: a message costs 0.1 ms."""
+    if len(events) == 1:
+        return events
+    merged: list[Event] = []
+    for is_delta, group in groupby(events, lambda event: event.HasField("delta")):
+        if is_delta:
+            text = "".join(event.delta.text for event in group)
+            merged.append(Event(delta=Event.Delta(text=text)))
+        else:
+            merged.extend(group)
+    return merged
 
 
 def _decode(request_type: type[RequestT], body: bytes) -> RequestT:

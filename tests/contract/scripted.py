@@ -59,7 +59,8 @@ class ScriptedInference:
 
     Attributes:
         model: Who answers chat.
-        events: What a stream yields; an exception among them is raised, `HANG` waits.
+        events: What a stream yields, one by one where they are not in a list; an exception among
+            them is raised, `HANG` waits.
         failure: What a unary call raises; `HANG` waits.
         requests, calls: What came in, in order.
         entered, ended: Set when a call is reached, and when it is left in whatever way.
@@ -98,7 +99,7 @@ class ScriptedInference:
                 elif isinstance(event, BaseException):
                     raise event
                 else:
-                    yield event
+                    yield event if isinstance(event, list) else [event]
         finally:
             self.left_in_order = asyncio.current_task() is reader
             self.ended.set()

@@ -40,8 +40,8 @@ async def use(api, method, call=CALL, request=None):
     request = request or request_of(method)
     if method in METHODS:
         return await getattr(api, method)(request, call)
-    async with aclosing(api.stream_chat_completion(request, call)) as events:
-        return [event async for event in events]
+    async with aclosing(api.stream_chat_completion(request, call)) as reads:
+        return [event async for events in reads for event in events]
 
 
 async def failure(awaitable):
@@ -77,6 +77,13 @@ async def test_the_answer_is_that_of_the_service(api, method):
 
 async def test_the_events_are_those_of_the_service(api, port):
     assert await use(api, "stream_chat_completion") == port.events
+
+
+async def test_what_was_there_at_once_is_there_at_once(api, port):
+    port.events = [[started(), delta("Hi"), delta(" there")], [completed()]]
+    first, *between, last = await use(api, "stream_chat_completion")
+    assert (first, last) == (started(), completed())
+    assert "".join(event.delta.text for event in between) == "Hi there"
 
 
 @pytest.mark.parametrize("method", EVERY)
@@ -116,9 +123,9 @@ async def test_an_error_midway_comes_after_what_had_come(api, port, reason):
     seen = []
 
     async def read():
-        async with aclosing(api.stream_chat_completion(STREAM, CALL)) as events:
-            async for event in events:
-                seen.append(event)  # noqa: PERF401  # what came before the error counts
+        async with aclosing(api.stream_chat_completion(STREAM, CALL)) as reads:
+            async for events in reads:
+                seen.extend(events)
 
     error = await failure(read())
     assert seen == [started(), delta("Hi")]
@@ -136,7 +143,7 @@ async def test_a_bug_tells_nothing(api, port, method):
 async def test_a_stream_that_is_left_is_closed_at_its_source(api, port):
     port.events = [started(), HANG]
     async with aclosing(api.stream_chat_completion(STREAM, CALL)) as events:
-        assert await anext(events) == started()
+        assert await anext(events) == [started()]
         assert not port.ended.is_set()
     await soon(port.ended)
 
@@ -231,11 +238,11 @@ async def test_a_reader_that_pauses_pauses_the_source(api, port):
 
     async def endless(_request, _call):
         nonlocal produced
-        yield started()
+        yield [started()]
         for _ in range(5_000):
             produced += 1
-            yield delta("x" * 10_000)
-        yield completed()
+            yield [delta("x" * 10_000)]
+        yield [completed()]
 
     port.stream_chat_completion = endless
     async with aclosing(api.stream_chat_completion(STREAM, CALL)) as events:

@@ -58,8 +58,10 @@ class Scripted:
         async with aclosing(self._play()) as steps:
             return await anext(steps)
 
-    def stream_chat_completion(self, request, call):
-        return self._play()
+    async def stream_chat_completion(self, request, call):
+        async with aclosing(self._play()) as steps:
+            async for step in steps:
+                yield [step]
 
     list_models = get_model = count_tokens = create_chat_completion
 
@@ -104,8 +106,8 @@ async def unary(pipeline, request=UNARY, **context):
 
 
 async def stream(pipeline, request=STREAM, **context):
-    async with aclosing(pipeline.stream_chat_completion(request, call(**context))) as events:
-        return [event async for event in events]
+    async with aclosing(pipeline.stream_chat_completion(request, call(**context))) as reads:
+        return [event async for events in reads for event in events]
 
 
 BOTH = pytest.mark.parametrize("make", [unary, stream])

@@ -72,8 +72,8 @@ async def whole(service, spec):
 async def streamed(service, spec):
     """Return an answer that came in pieces in the form of a whole one."""
     request = pb.StreamChatCompletionRequest(spec=spec)
-    async with aclosing(service.stream_chat_completion(request, CALL)) as events:
-        first, *deltas, last = [event async for event in events]
+    async with aclosing(service.stream_chat_completion(request, CALL)) as reads:
+        first, *deltas, last = [event async for events in reads for event in events]
     return pb.CreateChatCompletionResponse(
         id=first.started.id,
         model=first.started.model,
@@ -180,6 +180,14 @@ async def test_an_unknown_model_costs_no_call(service, simulator, ask):
     assert len(simulator.seen) == before
 
 
+async def test_what_one_read_gives_is_one_list(service):
+    request = pb.StreamChatCompletionRequest(spec=spec("repeat: one two three [[fault:one-chunk]]"))
+    async with aclosing(service.stream_chat_completion(request, CALL)) as reads:
+        kinds = [[event.WhichOneof("event") for event in events] async for events in reads]
+
+    assert kinds == [["started", "delta", "delta", "delta"], ["completed"]]
+
+
 async def test_text_that_came_is_handed_on_before_the_failure(service, metrics):
     request = pb.StreamChatCompletionRequest(
         spec=spec("Hello [[fault:error-midway]]", max_completion_tokens=500)
@@ -187,8 +195,8 @@ async def test_text_that_came_is_handed_on_before_the_failure(service, metrics):
     events = []
 
     async def collect():
-        async for event in service.stream_chat_completion(request, CALL):
-            events.append(event)  # noqa: PERF401  # a comprehension would lose them on failure
+        async for read in service.stream_chat_completion(request, CALL):
+            events.extend(read)
 
     with pytest.raises(ServiceError) as failed:
         await collect()
@@ -214,8 +222,8 @@ async def test_text_that_came_is_handed_on_before_a_bug(service, monkeypatch):
     texts = []
 
     async def collect():
-        async for event in service.stream_chat_completion(request, CALL):
-            texts.append(event.delta.text)  # noqa: PERF401  # as above
+        async for read in service.stream_chat_completion(request, CALL):
+            texts.extend(event.delta.text for event in read)
 
     with pytest.raises(ZeroDivisionError):
         await collect()
@@ -296,8 +304,8 @@ async def test_tokens_of_a_stream_whose_caller_is_cancelled_twice_are_counted(
 
     async def read():
         async with aclosing(service.stream_chat_completion(request, CALL)) as events:
-            async for event in events:
-                if event.HasField("delta"):
+            async for read in events:
+                if any(event.HasField("delta") for event in read):
                     begun.set()
 
     task = asyncio.create_task(read())

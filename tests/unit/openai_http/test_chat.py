@@ -242,9 +242,9 @@ async def test_a_client_that_leaves_an_endless_stream_ends_it(door, port):
 
     async def endless(*_):
         try:
-            yield opened()
+            yield [opened()]
             while True:
-                yield delta("x" * 100)
+                yield [delta("x" * 100)]
         finally:
             closed.set()
 
@@ -268,7 +268,7 @@ async def test_a_generator_is_closed_in_the_task_that_ran_it(door, port):
     async def stream(*_):
         tasks.append(asyncio.current_task())
         try:
-            yield opened()
+            yield [opened()]
             raise ServiceError(Reason.UPSTREAM_TRUNCATED, "cut")
         finally:
             tasks.append(asyncio.current_task())
@@ -286,7 +286,7 @@ async def test_events_of_a_kind_yet_unknown_are_skipped(door, port):
 
 
 async def test_one_read_of_many_deltas_is_few_writes(door, port):
-    port.events = [opened(), *[delta("x")] * 40, completed()]
+    port.events = [[opened(), *[delta("x")] * 40], completed()]
     async with door.client.stream(
         "POST", "/v1/chat/completions", json={**BODY, "stream": True}, headers=HEADERS
     ) as response:

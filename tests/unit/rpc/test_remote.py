@@ -160,11 +160,11 @@ async def test_calls_go_to_the_processes_that_are_ready(port, metrics, readiness
 async def test_an_open_stream_survives_the_drain_of_the_far_side(port, hop, near, readiness):
     port.events = [started(), port.HANG, completed()]
     events = RemoteInference(hop).stream_chat_completion(STREAM, CALL)
-    assert await anext(events) == started()
+    assert await anext(events) == [started()]
     readiness.move_to(State.DRAINING)
     await near.until(State.STARTING)
     port.released.set()
-    assert [event async for event in events] == [completed()]
+    assert [read async for read in events] == [[completed()]]
 
 
 async def failure_of(awaitable):

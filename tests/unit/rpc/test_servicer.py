@@ -95,6 +95,28 @@ async def test_a_stream_carries_the_events_of_the_port(stub, port):
     assert port.requests == [STREAM]
 
 
+LISTS = {
+    "all at once": (
+        [[started(), delta("a"), delta("b"), delta("c"), completed()]],
+        [started(), delta("abc"), completed()],
+    ),
+    "deltas in two lists": (
+        [[started(), delta("a")], [delta("b"), delta("c")], [completed()]],
+        [started(), delta("a"), delta("bc"), completed()],
+    ),
+    "one by one": (
+        [started(), delta("a"), delta("b"), completed()],
+        [started(), delta("a"), delta("b"), completed()],
+    ),
+}
+
+
+@pytest.mark.parametrize(("lists", "messages"), LISTS.values(), ids=LISTS)
+async def test_deltas_that_were_there_at_once_are_one_message(stub, port, lists, messages):
+    port.events = lists
+    assert [event async for event in stub.StreamChatCompletion(STREAM, metadata=KEY)] == messages
+
+
 @pytest.mark.parametrize("name", RPCS)
 async def test_an_accepted_call_tells_its_id_first(stub, name):
     rpc = getattr(stub, name)(RPCS[name], metadata=(*KEY, ("x-request-id", "req-7")))

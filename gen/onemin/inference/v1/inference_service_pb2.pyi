@@ -168,7 +168,7 @@ class StreamChatCompletionResponse(_message.Message):
 
     @_typing.final
     class Delta(_message.Message):
-        """Carries the next piece of the text."""
+        """Carries the next piece of the text: what came at once."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
