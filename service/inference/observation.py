@@ -55,7 +55,7 @@ class Observation:
         """Note an event of a stream, by its kind: when text came first, and that it is whole."""
         if event == "delta" and self._first_token is None:
             self._first_token = self._elapsed()
-            self._metrics.first_token_seconds.labels(self._call.protocol).observe(self._first_token)
+            self._metrics.first_token(self._call.protocol, self._first_token)
         elif event == "completed":
             self._completed = True  # leaving now is no cancellation
 

@@ -61,13 +61,7 @@ class InferenceService:
     ) -> pb.CreateChatCompletionResponse:
         """See `InferenceApi`."""
         spec = request.spec
-        model = self._catalogue.resolve(spec.model)
-        turns = list(turns_of(spec.messages))
-        payload = _payload(spec, turns, model)
-        # What is long is read once more to be counted: a call may wait for minutes.
-        is_short = len(payload.prompt) <= INLINE_BYTES
-        answer = await self._answer(spec, model, turns if is_short else None)
-        del turns
+        model, answer, payload = await self._asked(spec)
         try:
             await next_stage()
             answer.record = await self._client.chat(
@@ -98,12 +92,15 @@ class InferenceService:
     ) -> AsyncGenerator[list[pb.StreamChatCompletionResponse]]:
         """See `InferenceApi`."""
         spec = request.spec
-        model = self._catalogue.resolve(spec.model)
-        answer = await self._answer(spec, model)
+        model, answer, payload = await self._asked(spec)
+        reads = self._client.stream_chat(
+            payload, credential=call.credential, deadline=call.deadline
+        )
+        del payload  # a stream is open for long
         ignored = ignored_parameters(spec.sampling)
         started = False
         try:
-            async with aclosing(self._texts(spec, model, answer, call)) as texts:
+            async with aclosing(_texts(reads, spec, answer)) as texts:
                 async for read in texts:
                     events = [_delta(text) for text in read]
                     if not started:
@@ -144,53 +141,24 @@ class InferenceService:
             token_count=count, encoding=encoding.name, estimated=encoding.estimated
         )
 
-    async def _texts(
-        self, spec: chat_pb2.ChatCompletionSpec, model: Resolution, answer: Answer, call: Call
-    ) -> AsyncGenerator[list[str]]:
-        """Yield the texts that may be handed on, by the read; the first list tells acceptance.
-
-        What came is yielded before what went wrong is raised.
-        """
-        stream = AnswerStream(web_search=spec.HasField("web_search"))
-        reads = self._client.stream_chat(
-            _payload(spec, list(turns_of(spec.messages)), model),
-            credential=call.credential,
-            deadline=call.deadline,
+    async def _asked(
+        self, spec: chat_pb2.ChatCompletionSpec
+    ) -> tuple[Resolution, Answer, ChatPayload]:
+        """Return what a call needs: who answers, the answer to be, and what to ask."""
+        model = self._catalogue.resolve(spec.model)
+        turns = list(turns_of(spec.messages))
+        payload = _payload(spec, turns, model)
+        # What is long is read once more to be counted: a call may wait for minutes.
+        is_short = len(payload.prompt) <= INLINE_BYTES
+        answer = Answer(
+            spec,
+            self._tokens,
+            model=model.upstream_id,
+            owner=model.owner,
+            turns=turns if is_short else None,
         )
-        failure: UpstreamError | None = None
-        try:
-            async with aclosing(reads):
-                async for events in reads:
-                    texts: list[str] = []
-                    try:
-                        _feed(events, stream, answer, texts)
-                    finally:
-                        if stream.accepted:
-                            yield texts
-                    if answer.is_cut:
-                        return
-        except UpstreamError as error:
-            failure = error
-        answer.record = stream.record
-        rest = answer.feed(stream.close())
-        rest += "" if answer.is_cut else answer.close()
-        if rest:
-            yield [rest]
-        if failure is not None:
-            raise failure
-        if not answer.is_cut:
-            stream.check_whole()
-            check_not_empty(answer.text, answer.finish_reason)
-
-    async def _answer(
-        self,
-        spec: chat_pb2.ChatCompletionSpec,
-        model: Resolution,
-        turns: Sequence[Turn] | None = None,
-    ) -> Answer:
-        answer = Answer(spec, self._tokens, model=model.upstream_id, owner=model.owner, turns=turns)
         await answer.prepare()
-        return answer
+        return model, answer, payload
 
     async def _count_to_the_end(self, model: Resolution, answer: Answer) -> None:
         """Count what an answer used, even if the one who waits for it is cancelled once more.
@@ -211,6 +179,40 @@ class InferenceService:
 
     def _count(self, model: Resolution, usage: chat_pb2.TokenUsage) -> None:
         self._metrics.tokens_used(model.label, usage.prompt_tokens, usage.completion_tokens)
+
+
+async def _texts(
+    reads: AsyncGenerator[list[ChatEvent]], spec: chat_pb2.ChatCompletionSpec, answer: Answer
+) -> AsyncGenerator[list[str]]:
+    """Yield the texts that may be handed on, by the read; the first list tells acceptance.
+
+    What came is yielded before what went wrong is raised.
+    """
+    stream = AnswerStream(web_search=spec.HasField("web_search"))
+    failure: UpstreamError | None = None
+    try:
+        async with aclosing(reads):
+            async for events in reads:
+                texts: list[str] = []
+                try:
+                    _feed(events, stream, answer, texts)
+                finally:
+                    if stream.accepted:
+                        yield texts
+                if answer.is_cut:
+                    return
+    except UpstreamError as error:
+        failure = error
+    answer.record = stream.record
+    rest = answer.feed(stream.close())
+    rest += "" if answer.is_cut else answer.close()
+    if rest:
+        yield [rest]
+    if failure is not None:
+        raise failure
+    if not answer.is_cut:
+        stream.check_whole()
+        check_not_empty(answer.text, answer.finish_reason)
 
 
 def _feed(events: list[ChatEvent], stream: AnswerStream, answer: Answer, texts: list[str]) -> None:

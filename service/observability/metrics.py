@@ -81,6 +81,7 @@ class Metrics:
         )
         self._calls = with_memory(self.calls)
         self._call_seconds = with_memory(self.call_seconds)
+        self._first_token_seconds = with_memory(self.first_token_seconds)
         self._tokens = with_memory(self.tokens)
         self._upstream_requests = with_memory(self.upstream_requests)
         self._upstream_seconds = with_memory(self.upstream_seconds)
@@ -97,6 +98,10 @@ class Metrics:
         """Count one request to the provider."""
         self._upstream_requests(operation, outcome).inc()
         self._upstream_seconds(operation).observe(seconds)
+
+    def first_token(self, protocol: Protocol, seconds: float) -> None:
+        """Note when the first text of a stream came, in seconds from the arrival of its call."""
+        self._first_token_seconds(protocol).observe(seconds)
 
     def tokens_used(self, model: str, prompt: int, completion: int) -> None:
         """Count the tokens of one answer, whole or not; `model` is an id of the catalogue."""

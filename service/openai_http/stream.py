@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import structlog
 
 from service.errors import ServiceError
+from service.openai_http.eager import EagerReader
 from service.openai_http.sse import error_frame
 
 if TYPE_CHECKING:
@@ -77,32 +78,33 @@ class Relay:
             self._out.add(ending)
 
     async def _answer(self, begin: Callable[[Started], tuple[Headers, ChunkWriter]]) -> bytes:
-        first = await anext(self._events, None)
-        if not first or not first[0].HasField("started"):
+        reader = EagerReader(self._events, self._out.flush)
+        events = await reader
+        if not events or not events[0].HasField("started"):
             raise RuntimeError("the stream did not begin with `started`")
-        started = first[0].started
+        started = events[0].started
         self._exchange.model = started.model
         headers, chunks = begin(started)
         await self._out.begin(headers)
         self._out.add(chunks.opening())
-        completed = await self._deltas(first, chunks)
-        async for events in self._events:
+        completed = None
+        while events is not None:
             completed = await self._deltas(events, chunks)
+            events = await reader
         if completed is None:
             raise RuntimeError("the stream ended without `completed`")
         return chunks.ending(completed)
 
     async def _deltas(self, events: list[Event], chunks: ChunkWriter) -> Completed | None:
-        """Write what was there at once; return the last event of all if it is among them."""
+        """Add what was there at once; return the last event of all if it is among them."""
         completed = None
         for event in events:
             if event.HasField("delta"):
                 self._out.add(chunks.delta(event.delta.text))
                 if self._out.is_full:
-                    await self._out.flush()
+                    await self._out.make_room()
             elif event.HasField("completed"):
                 completed = event.completed
-        await self._out.flush()
         return completed
 
     def _failure(self, error: Exception) -> bytes:

@@ -109,6 +109,8 @@ def _read(events: Iterator[ChatEvent]) -> tuple[list[ChatEvent], DoneEvent | Exc
 
 async def _drain(answer: Answer) -> None:
     """Read what follows the mark of completion, which is nothing, unless it takes too long."""
+    if answer.is_over:
+        return
     with suppress(UpstreamError, TimeoutError):  # the answer is complete, however its body ends
         async with asyncio.timeout(LINGER):
             while await answer.chunk():

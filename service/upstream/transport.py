@@ -171,6 +171,11 @@ class Answer:
         values: list[str] = self._response.headers.getall("Retry-After", [])
         return values[-1] if values else None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether all of the body has come, and was read."""
+        return self._response.content.at_eof()
+
     async def chunk(self) -> bytes:
         """Return the next piece of the body as it arrived; empty at its clean end.
 

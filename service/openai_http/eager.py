@@ -1,0 +1,52 @@
+"""Takes the events that are already there, and does something before it has to wait for one.
+
+One read from the provider often gives several events. Written one by one they would cost a write
+each; held back for time they would be late. `EagerReader` writes exactly when nothing more is there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+
+T = TypeVar("T")
+
+
+class EagerReader(Generic[T]):
+    """Awaiting it gives the next event, or None at the end.
+
+    Args:
+        events: Where they come from.
+        before_waiting: Awaited, in the same task, when the next event is not there yet. What it
+            raises is raised within `events`, at the place that waits, as a cancellation would be.
+    """
+
+    def __init__(
+        self, events: AsyncGenerator[T], before_waiting: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._events = events
+        self._before_waiting = before_waiting
+
+    def __await__(self) -> Generator[Any, Any, T | None]:
+        """Run the source by hand: it is done without a pause, or pauses with what it waits for."""
+        step = self._events.__anext__().__await__()
+        try:
+            pause = next(step)
+            try:
+                yield from self._before_waiting().__await__()
+            except BaseException as error:  # noqa: BLE001  # the source must see it, to be closed
+                pause = step.throw(error)
+            while True:
+                try:
+                    resumed = yield pause
+                except BaseException as error:  # noqa: BLE001  # as above
+                    pause = step.throw(error)
+                else:
+                    pause = step.send(resumed)
+        except StopIteration as done:
+            event: T = done.value
+            return event
+        except StopAsyncIteration:
+            return None
