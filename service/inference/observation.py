@@ -51,12 +51,12 @@ class Observation:
         self._first_token: float | None = None
         self._completed = False
 
-    def note(self, event: str) -> None:
-        """Note an event of a stream, by its kind: when text came first, and that it is whole."""
-        if event == "delta" and self._first_token is None:
+    def note(self, kinds: set[str]) -> None:
+        """Note events of a stream, by their kinds: when text came first, and that it is whole."""
+        if self._first_token is None and "delta" in kinds:
             self._first_token = self._elapsed()
             self._metrics.first_token(self._call.protocol, self._first_token)
-        elif event == "completed":
+        if "completed" in kinds:
             self._completed = True  # leaving now is no cancellation
 
     def __enter__(self) -> Self:

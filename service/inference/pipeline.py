@@ -92,8 +92,7 @@ class Pipeline:
                             events = await anext(reads, None)
                         if events is None:
                             break
-                        for event in events:
-                            observation.note(invariants.check(event))
+                        observation.note({invariants.check(event) for event in events})
                         yield events
             invariants.close()
 

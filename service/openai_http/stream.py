@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     Event: TypeAlias = pb.StreamChatCompletionResponse
     Started: TypeAlias = pb.StreamChatCompletionResponse.Started
-    Completed: TypeAlias = pb.StreamChatCompletionResponse.Completed
 
 _log = structlog.get_logger(__name__)
 
@@ -89,23 +88,17 @@ class Relay:
         self._out.add(chunks.opening())
         completed = None
         while events is not None:
-            completed = await self._deltas(events, chunks)
+            for event in events:
+                if event.HasField("delta"):
+                    self._out.add(chunks.delta(event.delta.text))
+                elif event.HasField("completed"):
+                    completed = event.completed
+            if self._out.is_full:
+                await self._out.make_room()
             events = await reader
         if completed is None:
             raise RuntimeError("the stream ended without `completed`")
         return chunks.ending(completed)
-
-    async def _deltas(self, events: list[Event], chunks: ChunkWriter) -> Completed | None:
-        """Add what was there at once; return the last event of all if it is among them."""
-        completed = None
-        for event in events:
-            if event.HasField("delta"):
-                self._out.add(chunks.delta(event.delta.text))
-                if self._out.is_full:
-                    await self._out.make_room()
-            elif event.HasField("completed"):
-                completed = event.completed
-        return completed
 
     def _failure(self, error: Exception) -> bytes:
         if not isinstance(error, ServiceError):  # a bug must not look like an answer that is whole
