@@ -24,12 +24,14 @@ closes so. `id` and `retry` are for reconnecting, which is never done here.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 BOM: Final = b"\xef\xbb\xbf"
 
 
-class SseEvent(NamedTuple):
+class SseEvent(msgspec.Struct, frozen=True):
     """One event.
 
     Attributes:
