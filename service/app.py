@@ -23,6 +23,7 @@ from service.operations import build_operations
 from service.readiness import Readiness
 from service.rpc.remote import RemoteInference, open_channel, watch_health
 from service.rpc.server import GrpcServer
+from service.stages import Stages
 from service.tls import follow_files, server_context
 from service.upstream.client import OneMinClient
 from service.upstream.transport import Transport
@@ -42,6 +43,7 @@ class _Ground:
     settings: Settings
     metrics: Metrics
     readiness: Readiness
+    stages: Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def build(settings: Settings) -> Gateway:
     Raises:
         SettingsError: A file that a setting names cannot be used.
     """
-    ground = _Ground(settings, Metrics(version("onemin-gateway")), Readiness())
+    ground = _Ground(settings, Metrics(version("onemin-gateway")), Readiness(), Stages())
     work: dict[str, Work] = {"loop lag": partial(sample_loop_lag, ground.metrics)}
     match settings.role:
         case "all":
@@ -88,7 +90,7 @@ def _service(ground: _Ground) -> _Core:
     catalogue = Catalogue.shipped(allowed=settings.models, substitutes=settings.substitutes)
     tokens = TokenCounter()
     validator = Validator()
-    service = InferenceService(client, catalogue, tokens, metrics)
+    service = InferenceService(client, catalogue, tokens, metrics, ground.stages)
     refresher = CatalogueRefresher(
         client.list_models, catalogue, metrics, settings.catalogue_refresh
     )
@@ -129,12 +131,13 @@ def _pipeline(inner: InferenceApi, ground: _Ground, validator: Validator | None)
         readiness=ground.readiness,
         metrics=ground.metrics,
         validator=validator,
+        stages=ground.stages,
     )
 
 
 def _http_door(core: _Core, ground: _Ground, work: dict[str, Work]) -> dict[str, Server]:
     settings = ground.settings
-    app = build_app(core.api, settings, ground.metrics, ground.readiness)
+    app = build_app(core.api, settings, ground.metrics, ground.readiness, ground.stages)
     context = server_context(settings)
     if context is not None:
         work["certificate files"] = partial(follow_files, context, settings)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from service.errors import Reason, ServiceError
 from service.inference.invariants import StreamInvariants
 from service.inference.observation import Observation
-from service.stages import next_stage
+from service.stages import Stage
 from service.waits import TooLate, Waits
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from service.inference.validation import Validator
     from service.observability.metrics import Metrics
     from service.readiness import Readiness
+    from service.stages import Stages
 
 RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT", bound="Message")
@@ -60,6 +61,7 @@ class Pipeline:
         readiness: Readiness,
         metrics: Metrics,
         validator: Validator | None,
+        stages: Stages,
     ) -> None:
         self._inner = inner
         self._limits = limits
@@ -67,6 +69,7 @@ class Pipeline:
         self._readiness = readiness
         self._metrics = metrics
         self._validator = validator
+        self._stages = stages
 
     async def create_chat_completion(
         self, request: pb.CreateChatCompletionRequest, call: Call
@@ -86,6 +89,8 @@ class Pipeline:
                 self._admission.slot(call),
                 _Deadline(call, self._limits.stream_seconds) as waits,
             ):
+                with waits:
+                    await self._stages.reach(Stage.ADMITTED)
                 async with aclosing(self._inner.stream_chat_completion(request, call)) as reads:
                     while True:
                         with waits:
@@ -130,7 +135,7 @@ class Pipeline:
                 _Deadline(call, self._limits.total_seconds) as waits,
                 waits,
             ):
-                await next_stage()
+                await self._stages.reach(Stage.ADMITTED)
                 return await inner(request, call)
 
     def _check(self, request: Message) -> None:

@@ -15,7 +15,7 @@ from onemin.inference.v1 import inference_service_pb2 as pb
 from service.inference.answer import Answer
 from service.inference.paging import page
 from service.inference.tokens import INLINE_BYTES
-from service.stages import next_stage
+from service.stages import Stage
 from service.translation.chat import (
     check_not_empty,
     ignored_parameters,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from service.inference.catalogue import Catalogue, Resolution
     from service.inference.tokens import TokenCounter
     from service.observability.metrics import Metrics
+    from service.stages import Stages
     from service.translation.turns import Turn
     from service.upstream.client import OneMinClient
     from service.upstream.payloads import ChatEvent, ChatPayload
@@ -49,11 +50,13 @@ class InferenceService:
         catalogue: Catalogue,
         tokens: TokenCounter,
         metrics: Metrics,
+        stages: Stages,
     ) -> None:
         self._client = client
         self._catalogue = catalogue
         self._tokens = tokens
         self._metrics = metrics
+        self._stages = stages
         self._counting: set[asyncio.Task[chat_pb2.TokenUsage]] = set()
 
     async def create_chat_completion(
@@ -63,7 +66,7 @@ class InferenceService:
         spec = request.spec
         model, answer, payload = await self._asked(spec)
         try:
-            await next_stage()
+            await self._stages.reach(Stage.PROMPTED)
             answer.record = await self._client.chat(
                 payload, credential=call.credential, deadline=call.deadline
             )
@@ -72,11 +75,11 @@ class InferenceService:
             raise to_service_error(error, spec.model) from error
         text = await answer.feed_whole(whole)
         try:
-            await next_stage()
+            await self._stages.reach(Stage.ANSWERED)
             usage = await answer.usage()
         finally:  # 1min.ai has answered, and charged for it
             await self._count_to_the_end(model, answer)
-        await next_stage()
+        await self._stages.reach(Stage.COUNTED)
         return pb.CreateChatCompletionResponse(
             id=_new_id(),
             model=model.answer_id,
@@ -99,13 +102,16 @@ class InferenceService:
         del payload  # a stream is open for long
         ignored = ignored_parameters(spec.sampling)
         started = False
+        await self._stages.reach(Stage.PROMPTED)
         try:
             async with aclosing(_texts(reads, spec, answer)) as texts:
                 async for read in texts:
-                    events = [_delta(text) for text in read]
+                    events = []
                     if not started:
                         started = True
-                        events.insert(0, _started(model, ignored))
+                        await self._stages.reach(Stage.ANSWERED)
+                        events.append(_started(model, ignored))
+                    events.extend(map(_delta, read))
                     if events:
                         yield events
             yield [_completed(answer.finish_reason, await answer.usage())]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from service.observability.metrics import Metrics
     from service.readiness import Readiness
     from service.settings import Settings
+    from service.stages import Stages
 
 _DISTRIBUTION: Final = "onemin-gateway"
 _DISCARDED_BODIES: Final = 2
@@ -45,7 +46,11 @@ _EXPOSED: Final = (
 
 
 def build_app(
-    api: InferenceApi, settings: Settings, metrics: Metrics, readiness: Readiness
+    api: InferenceApi,
+    settings: Settings,
+    metrics: Metrics,
+    readiness: Readiness,
+    stages: Stages,
 ) -> ASGIApp:
     """Return the OpenAI door as an ASGI application.
 
@@ -54,13 +59,16 @@ def build_app(
         settings: Limits, how silence is filled and the web origins that may call.
         metrics: Where refusals before the port are counted.
         readiness: A process that is stopping asks its clients to connect elsewhere.
+        stages: Where calls wait for each other.
     """
     app: ASGIApp = ErrorBoundary(
-        Routes(api, settings), metrics, discarded=_DISCARDED_BODIES * settings.max_body_bytes
+        Routes(api, settings, stages),
+        metrics,
+        discarded=_DISCARDED_BODIES * settings.max_body_bytes,
     )
     if settings.cors_origins:
         app = _CrossOrigin(app, settings.cors_origins)
-    return Observation(app, readiness)
+    return Observation(app, readiness, stages)
 
 
 class _CrossOrigin:
@@ -86,11 +94,12 @@ class _CrossOrigin:
 class Routes:
     """Finds the endpoint of a path, with or without a slash at its end."""
 
-    def __init__(self, api: InferenceApi, settings: Settings) -> None:
+    def __init__(self, api: InferenceApi, settings: Settings, stages: Stages) -> None:
         chat = ChatCompletions(
             api,
             max_body_bytes=settings.max_body_bytes,
             silence=Silence(settings.keepalive_interval, settings.early_head_after),
+            stages=stages,
         )
         models = Models(api)
         description = _Description()

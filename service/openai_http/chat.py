@@ -16,7 +16,7 @@ from service.openai_http.exchange import Exchange
 from service.openai_http.sse import ChunkWriter
 from service.openai_http.stream import STREAM_HEADERS, Relay
 from service.openai_http.writer import StreamWriter
-from service.stages import next_stage
+from service.stages import Stage, Stages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable
@@ -36,10 +36,14 @@ class ChatCompletions:
         api: The port.
         max_body_bytes: The largest body.
         silence: How much of it a stream may show.
+        stages: Where calls wait for each other.
     """
 
-    def __init__(self, api: InferenceApi, *, max_body_bytes: int, silence: Silence) -> None:
+    def __init__(
+        self, api: InferenceApi, *, max_body_bytes: int, silence: Silence, stages: Stages
+    ) -> None:
         self._api = api
+        self._stages = stages
         self._max_body_bytes = max_body_bytes
         self._silence = silence
 
@@ -52,7 +56,7 @@ class ChatCompletions:
         """
         call = call_from(scope)
         request = decode_chat_request(await read_json_body(scope, receive, self._max_body_bytes))
-        await next_stage()
+        await self._stages.reach(Stage.DECODED)
         Exchange.of(scope).reached_service = True
         if isinstance(request.message, pb.StreamChatCompletionRequest):
             events = self._api.stream_chat_completion(request.message, call)
@@ -72,7 +76,7 @@ class ChatCompletions:
         async with WhileConnected(receive):
             response = await answer
         Exchange.of(scope).model = response.model
-        await next_stage()
+        await self._stages.reach(Stage.SERVED)
         body = chat_completion(response, request.shown_model(response.model))
         await send_json(send, 200, body, _differences(request, response))
 

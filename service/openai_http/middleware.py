@@ -19,13 +19,14 @@ from service.openai_http.errors import error_headers, error_json, routing_error
 from service.openai_http.exchange import Exchange, header
 from service.openai_http.upload import Upload
 from service.readiness import State
-from service.stages import next_stage
+from service.stages import Stage
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from service.observability.metrics import Metrics
     from service.readiness import Readiness
+    from service.stages import Stages
 
 _log = structlog.get_logger(__name__)
 
@@ -36,9 +37,10 @@ _CLIENT_CLOSED_REQUEST: Final = 499
 class Observation:
     """Names, times and logs each exchange; never with a key, a body or a query."""
 
-    def __init__(self, app: ASGIApp, readiness: Readiness) -> None:
+    def __init__(self, app: ASGIApp, readiness: Readiness, stages: Stages) -> None:
         self._app = app
         self._readiness = readiness
+        self._stages = stages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -57,7 +59,7 @@ class Observation:
         try:
             await self._app(scope, receive, observe)
             exchange.end()
-            await next_stage()
+            await self._stages.reach(Stage.SENT)
         finally:
             _log_exchange(scope["method"], exchange)
 

@@ -10,6 +10,7 @@ from service.inference.validation import Validator
 from service.observability.metrics import Metrics
 from service.readiness import Readiness, State
 from service.rpc.remote import RemoteInference, open_channel
+from service.stages import Stages
 from tests.contract.doors import chosen, serving
 from tests.contract.scripted import ScriptedInference
 
@@ -45,6 +46,7 @@ def piped(inner, readiness, validator=None):
         readiness=readiness,
         metrics=metrics,
         validator=validator,
+        stages=Stages(),
     )
 
 

@@ -16,6 +16,7 @@ from service.observability.metrics import Metrics
 from service.openai_http.app import build_app
 from service.readiness import Readiness, State
 from service.rpc.status import from_rpc_error
+from service.stages import Stages
 from tests.contract.conftest import far, piped
 from tests.contract.doors import chosen, serving
 from tests.contract.scripted import METHODS, MODEL, STREAM, ScriptedInference, delta, started
@@ -65,7 +66,7 @@ class door:  # noqa: N801  # used like a function
     """The OpenAI door around a port, and a client of it."""
 
     def __init__(self, api, readiness):
-        app = build_app(api, chosen(), Metrics("test"), readiness)
+        app = build_app(api, chosen(), Metrics("test"), readiness, Stages())
         self._server = HttpServer(app, "127.0.0.1", 0, None)
 
     async def __aenter__(self):

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from service.openai_http.app import Routes
 from service.openai_http.openapi import document
 from service.settings import Settings
+from service.stages import Stages
 from tests.lifecycle import process
 
 KEY = {"authorization": "Bearer a-good-key"}
@@ -57,7 +58,7 @@ def without_large_arrays(described):
     }
 
 
-ROUTES = Routes(None, Settings())._router.routes
+ROUTES = Routes(None, Settings(), Stages())._router.routes
 DOCUMENT = document([route.path for route in ROUTES], "1")
 schema = schemathesis.openapi.from_dict(without_large_arrays(DOCUMENT), config=CONFIG)
 

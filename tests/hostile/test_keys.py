@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from onemin.inference.v1 import inference_service_pb2 as pb
 from service.openai_http.app import Routes
 from service.settings import Settings
+from service.stages import Stages
 from tests.hostile.wire import (
     CHAT,
     JSON,
@@ -33,7 +34,7 @@ ROUTES = [
     pytest.param(
         method, route.path.replace("{model_id:path}", "gpt-4o"), id=f"{method} {route.path}"
     )
-    for route in Routes(None, Settings())._router.routes
+    for route in Routes(None, Settings(), Stages())._router.routes
     for method in sorted(route.methods)
 ]
 

@@ -15,6 +15,7 @@ from service.inference.pipeline import Limits, Pipeline
 from service.inference.validation import Validator
 from service.observability.metrics import Metrics
 from service.readiness import Readiness, State
+from service.stages import Stages
 from service.waits import Waits
 from tests.unit.timers import timers_of
 
@@ -90,6 +91,7 @@ def build(metrics, readiness):
             readiness=readiness,
             metrics=metrics,
             validator=Validator(),
+            stages=Stages(),
         )
         return pipeline, inner, admission
 

@@ -17,6 +17,7 @@ from service.inference.service import InferenceService
 from service.inference.tokens import TokenCounter
 from service.observability.metrics import Metrics
 from service.settings import load
+from service.stages import Stage, Stages
 from service.translation.stream import AnswerStream
 from service.translation.turns import Turn
 from service.upstream.client import OneMinClient
@@ -43,12 +44,29 @@ def metrics():
     return Metrics("test")
 
 
+class WatchedStages(Stages):
+    """Awaits what `at` says, where a call reaches a stage."""
+
+    def __init__(self):
+        super().__init__()
+        self.at = {}
+
+    async def reach(self, stage):
+        if stage in self.at:
+            await self.at[stage]()
+
+
 @pytest.fixture
-async def service(simulator, tokens, metrics):
+def stages():
+    return WatchedStages()
+
+
+@pytest.fixture
+async def service(simulator, tokens, metrics, stages):
     transport = Transport.from_settings(load({"ONE_MIN_API_URL": simulator.url}))
     client = OneMinClient(transport, metrics, retries=False)
     catalogue = Catalogue.shipped(allowed=(), substitutes=True)
-    yield InferenceService(client, catalogue, tokens, metrics)
+    yield InferenceService(client, catalogue, tokens, metrics, stages)
     await client.aclose()
 
 
@@ -272,23 +290,20 @@ COUNTED = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.parametrize(("ask", "fault"), [(whole, "no-usage"), (streamed, "one-chunk")])
 @COUNTED
 async def test_tokens_of_an_answer_whose_caller_is_cancelled_twice_as_it_came_are_counted(
-    service, metrics, monkeypatch, words
+    service, metrics, stages, ask, fault, words
 ):
-    stages = iter(["it is asked for", "it has come"])
-
     async def cancelled_here():
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        if next(stages) == "it is asked for":
-            return
         task.cancel()
         loop.call_soon(loop.call_soon, task.cancel)  # when the first is on its way
         await asyncio.sleep(0)
 
-    monkeypatch.setattr("service.inference.service.next_stage", cancelled_here)
+    stages.at[Stage.ANSWERED] = cancelled_here
     task = asyncio.create_task(
-        whole(service, spec(f"{'word ' * words} repeat: one two [[fault:no-usage]]"))
+        ask(service, spec(f"{'word ' * words} repeat: one two [[fault:{fault}]]"))
     )
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -357,7 +372,7 @@ async def test_tokens_are_counted_without_the_provider(service, simulator):
 
 @pytest.mark.parametrize(("words", "kept"), [(1, True), (20_000, False)], ids=["short", "long"])
 async def test_a_call_that_waits_keeps_the_texts_of_short_conversations_alone(
-    service, monkeypatch, words, kept
+    service, stages, words, kept
 ):
     prompt = f"{'keep ' * words} repeat: one"
     seen = []
@@ -366,6 +381,6 @@ async def test_a_call_that_waits_keeps_the_texts_of_short_conversations_alone(
         turns = [each for each in gc.get_objects() if isinstance(each, Turn)]
         seen.append(any(prompt in turn.texts for turn in turns))
 
-    monkeypatch.setattr("service.inference.service.next_stage", look)
+    stages.at[Stage.PROMPTED] = look
     await whole(service, spec(prompt))
-    assert seen[0] is kept
+    assert seen == [kept]

@@ -16,6 +16,7 @@ from service.observability.metrics import Metrics
 from service.openai_http.app import build_app
 from service.readiness import Readiness, State
 from service.settings import load
+from service.stages import Stages
 from tests.contract.scripted import MODEL, Event, ScriptedInference, completed, delta
 
 KEY = "sk-test-key"
@@ -97,7 +98,8 @@ async def open_door(port, **variables):
     environ = {f"ONE_MIN_{name.upper()}": str(value) for name, value in variables.items()}
     metrics, readiness = Metrics("test"), Readiness()
     readiness.move_to(State.READY)
-    server = HttpServer(build_app(port, load(environ), metrics, readiness), "127.0.0.1", 0)
+    app = build_app(port, load(environ), metrics, readiness, Stages())
+    server = HttpServer(app, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.bind()}"
     await server.start()
     try:

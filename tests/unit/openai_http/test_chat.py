@@ -10,6 +10,7 @@ from service.openai_http.chat import ChatCompletions
 from service.openai_http.disconnect import ClientDisconnected
 from service.openai_http.exchange import Exchange
 from service.openai_http.writer import Silence
+from service.stages import Stages
 from tests.contract.scripted import MODEL, completed, delta
 from tests.unit.openai_http.conftest import BODY, HEADERS, open_door, opened
 
@@ -334,7 +335,7 @@ async def test_a_client_that_has_left_as_its_request_came_is_still_counted(port,
     headers = [(b"content-type", b"application/json"), (b"authorization", b"Bearer key")]
     scope = {"type": "http", "headers": headers}
     Exchange("the-id").attach(scope)
-    chat = ChatCompletions(port, max_body_bytes=10_000, silence=Silence(60))
+    chat = ChatCompletions(port, max_body_bytes=10_000, silence=Silence(60), stages=Stages())
     with pytest.raises((ServiceError, ClientDisconnected)):
         await chat(scope, receive, send)
     assert len(port.calls) == 1

@@ -6,6 +6,7 @@ import structlog
 from service.openai_http.exchange import Exchange
 from service.openai_http.middleware import Observation
 from service.readiness import Readiness, State
+from service.stages import Stages
 from tests.unit.openai_http.conftest import KEY
 
 pytestmark = pytest.mark.anyio
@@ -87,17 +88,18 @@ async def test_a_process_that_ends_asks_its_clients_to_connect_elsewhere(door, s
     assert response.headers.get("connection") == connection
 
 
-async def test_the_clock_of_an_exchange_stops_before_the_line_waits_for_its_turn(monkeypatch):
+async def test_the_clock_of_an_exchange_stops_before_the_line_waits_for_its_turn():
     exchanges, ended = [], []
 
     async def app(scope, _receive, _send):
         exchanges.append(Exchange.of(scope))
 
-    async def turn_of_others():
-        ended.append(exchanges[0].ended)
+    class Watched(Stages):
+        def reach(self, stage):
+            ended.append(exchanges[0].ended)
+            return super().reach(stage)
 
-    monkeypatch.setattr("service.openai_http.middleware.next_stage", turn_of_others)
-    await Observation(app, Readiness())({"method": "GET", "headers": []}, None, None)
+    await Observation(app, Readiness(), Watched())({"method": "GET", "headers": []}, None, None)
     assert ended == [exchanges[0].ended] != [None]
 
 

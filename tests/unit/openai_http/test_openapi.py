@@ -13,9 +13,12 @@ from service.openai_http.app import Routes
 from service.openai_http.decode import decode_chat_request
 from service.openai_http.openapi import document
 from service.settings import Settings
+from service.stages import Stages
 from tests.unit.openai_http.conftest import BODY
 
-ROUTES = [route for route in Routes(None, Settings())._router.routes if isinstance(route, Route)]
+ROUTES = [
+    route for route in Routes(None, Settings(), Stages())._router.routes if isinstance(route, Route)
+]
 
 
 @pytest.fixture(scope="module")
