@@ -147,6 +147,12 @@ class Bench:
             ):
                 self.results.add(f"{name}/{count}/{target.name}", value)
 
+    def asleep(self, targets: Iterable[Target], count: int) -> None:
+        """CPU of an event of paced streams, where the cores may sleep; see `processes.awake`."""
+        for target in targets:
+            report = load.streams(self.world, target, count=count, events=PACED_EVENTS, pace=PACE)
+            self.results.add(f"asleep/{count}/{target.name}", report.cpu_per_event)
+
     def start(self) -> None:
         """CPU seconds, and seconds, from the start of a process to its first 200."""
         began = time.monotonic()
