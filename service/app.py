@@ -145,4 +145,5 @@ def _http_door(core: _Core, ground: _Ground, work: dict[str, Work]) -> dict[str,
 
 
 def _grpc_door(core: _Core, ground: _Ground) -> dict[str, Server]:
-    return {"grpc_port": GrpcServer(core.api, ground.settings, ground.metrics, ground.readiness)}
+    server = GrpcServer(core.api, ground.settings, ground.metrics, ground.readiness, ground.stages)
+    return {"grpc_port": server}

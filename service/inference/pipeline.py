@@ -97,7 +97,7 @@ class Pipeline:
                             events = await anext(reads, None)
                         if events is None:
                             break
-                        observation.note({invariants.check(event) for event in events})
+                        observation.note(invariants.check(events))
                         yield events
             invariants.close()
 

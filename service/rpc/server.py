@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from service.observability.metrics import Metrics
     from service.readiness import Readiness
     from service.settings import Settings
+    from service.stages import Stages
 
 MESSAGE_SLACK: Final = 1 << 20
 """Bytes by which the library's limit is above ours, so that our own answer comes first."""
@@ -36,12 +37,17 @@ class GrpcServer:
     """
 
     def __init__(
-        self, api: InferenceApi, settings: Settings, metrics: Metrics, readiness: Readiness
+        self,
+        api: InferenceApi,
+        settings: Settings,
+        metrics: Metrics,
+        readiness: Readiness,
+        stages: Stages,
     ) -> None:
         logging.getLogger("grpc._cython.cygrpc").addFilter(_shows_no_metadata)
         self._settings = settings
         self._server = grpc.aio.server(options=server_options(settings))
-        handlers = Servicer(api, metrics).handlers()
+        handlers = Servicer(api, metrics, stages).handlers()
         generic = grpc.method_handlers_generic_handler(SERVICE, handlers)
         self._server.add_generic_rpc_handlers((generic,))
         health_pb2_grpc.add_HealthServicer_to_server(HealthServicer(readiness), self._server)

@@ -21,6 +21,7 @@ from service.errors import Reason, ServiceError
 from service.rpc.field_count import has_more_fields
 from service.rpc.metadata import call_from, initial_metadata, request_id_in
 from service.rpc.status import to_grpc
+from service.stages import Stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from service.inference.api import InferenceApi
     from service.observability.metrics import Metrics
+    from service.stages import Stages
 
 Event: TypeAlias = pb.StreamChatCompletionResponse
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -52,9 +54,10 @@ _log = structlog.get_logger("service.rpc")
 class Servicer:
     """`InferenceService` as handlers of a gRPC server."""
 
-    def __init__(self, api: InferenceApi, metrics: Metrics) -> None:
+    def __init__(self, api: InferenceApi, metrics: Metrics, stages: Stages) -> None:
         self._api = api
         self._metrics = metrics
+        self._stages = stages
 
     def handlers(self) -> dict[str, Handler]:
         """Return a handler for each RPC, by its name."""
@@ -82,7 +85,9 @@ class Servicer:
         @_guarded
         async def handle(body: bytes, context: Context, request_id: str) -> bytes:
             request, call = self._accept(request_type, body, context, request_id)
+            await self._stages.reach(Stage.DECODED)
             answer = await method(request, call)
+            await self._stages.reach(Stage.SERVED)
             metadata = initial_metadata(request_id, *models(request, answer))
             await context.send_initial_metadata(metadata)
             return answer.SerializeToString()
@@ -99,6 +104,7 @@ class Servicer:
         @_guarded
         async def handle(body: bytes, context: Context, request_id: str) -> None:
             request, call = self._accept(request_type, body, context, request_id)
+            await self._stages.reach(Stage.DECODED)
             async with aclosing(method(request, call)) as reads:
                 async for events in reads:
                     for event in _merged(events):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from service.rpc.server import GrpcServer
 from service.settings import load
+from service.stages import Stages
 
 
 def chosen(**variables):
@@ -16,7 +17,7 @@ def chosen(**variables):
 @asynccontextmanager
 async def serving(api, metrics, readiness, **variables):
     """Serve `api`; yield the address and the server."""
-    server = GrpcServer(api, chosen(**{"grpc_port": 0} | variables), metrics, readiness)
+    server = GrpcServer(api, chosen(**{"grpc_port": 0} | variables), metrics, readiness, Stages())
     port = server.bind()
     await server.start()
     try:

@@ -12,6 +12,7 @@ from service.errors import Reason, ServiceError
 from service.rpc.credentials import ServerFiles
 from service.rpc.remote import RemoteInference, open_channel
 from service.rpc.server import GrpcServer
+from service.stages import Stages
 from tests.contract.doors import chosen, serving
 
 pytestmark = pytest.mark.anyio
@@ -140,13 +141,13 @@ async def test_a_half_written_pair_does_not_close_the_door(
 async def test_files_that_are_no_pair_stop_the_start(port, metrics, readiness, ours, theirs):
     variables = ours.variables() | {"tls_key": theirs.key, "grpc_port": 0}
     with pytest.raises(OSError, match="not a pair"):
-        GrpcServer(port, chosen(**variables), metrics, readiness).bind()
+        GrpcServer(port, chosen(**variables), metrics, readiness, Stages()).bind()
 
 
 async def test_a_missing_file_stops_the_start(port, metrics, readiness, ours):
     variables = ours.variables() | {"tls_key": "/no/such.key", "grpc_port": 0}
     with pytest.raises(OSError, match=r"/no/such\.key"):
-        GrpcServer(port, chosen(**variables), metrics, readiness).bind()
+        GrpcServer(port, chosen(**variables), metrics, readiness, Stages()).bind()
     with pytest.raises(OSError, match=r"/no/such\.pem"):
         open_channel(chosen(grpc_target="127.0.0.1:1", grpc_target_ca="/no/such.pem"))
 

@@ -18,6 +18,7 @@ from service.readiness import State
 from service.rpc.health import HealthServicer
 from service.rpc.server import MESSAGE_SLACK, GrpcServer, server_options
 from service.rpc.status import from_rpc_error
+from service.stages import Stages
 from tests.contract.doors import chosen, serving
 from tests.contract.scripted import STREAM, ScriptedInference, completed, spec, started
 
@@ -29,7 +30,7 @@ PING_FLOOR = "grpc.http2.min_ping_interval_without_data_ms"
 
 
 def server(port, metrics, readiness, **variables):
-    return GrpcServer(port, chosen(**variables), metrics, readiness)
+    return GrpcServer(port, chosen(**variables), metrics, readiness, Stages())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -83,6 +84,7 @@ import asyncio, sys
 import grpc
 from service.rpc.server import server_options
 from service.settings import load
+from service.stages import Stages
 
 async def main():
     server = grpc.aio.server(options=server_options(load({})))

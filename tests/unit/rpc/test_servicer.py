@@ -15,6 +15,7 @@ from onemin.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from service.errors import Reason, ServiceError, Violation
 from service.rpc.servicer import FIELDS_LIMIT, SERVICE, Servicer
 from service.rpc.status import rebuilt
+from service.stages import Stages
 from tests.contract.scripted import (
     METHODS,
     STREAM,
@@ -66,7 +67,7 @@ def refused(metrics, reason):
 
 def test_every_rpc_of_the_contract_is_bound(port, metrics):
     service = pb.DESCRIPTOR.services_by_name["InferenceService"]
-    handlers = Servicer(port, metrics).handlers()
+    handlers = Servicer(port, metrics, Stages()).handlers()
     assert set(handlers) == {method.name for method in service.methods}
     for method in service.methods:
         assert handlers[method.name].response_streaming is method.server_streaming
@@ -285,7 +286,7 @@ class GoneContext:
 async def test_a_call_is_cancelled_quietly_where_nobody_is(port, metrics, name, failure):
     port.failure = failure
     port.events = [failure] if failure else port.events
-    handler = Servicer(port, metrics).handlers()[name]
+    handler = Servicer(port, metrics, Stages()).handlers()[name]
     # The library logs any other exception of a handler as an error.
     with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
         await (handler.unary_unary or handler.unary_stream)(
