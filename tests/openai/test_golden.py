@@ -15,6 +15,8 @@ pytestmark = pytest.mark.anyio
 
 GOLDEN = Path(__file__).parent / "golden"
 
+PIECE = re.compile(r'(data: .*"delta":\{"content":")(.*)("\},"logprobs":.*)')
+
 CASES = {
     "plain": ask("repeat: Hi there"),
     "usage": ask("repeat: Hi there", stream_options={"include_usage": True}),
@@ -33,8 +35,22 @@ def normalised(transcript):
     return re.sub(r'"created":\d{10,}', '"created":0', transcript)
 
 
+def joined(transcript):
+    """Return a stream with its pieces joined to one."""
+    events = []
+    for event in transcript.split("\n\n"):
+        piece = PIECE.fullmatch(event)
+        before = PIECE.fullmatch(events[-1]) if events and piece else None
+        if piece and before:
+            events[-1] = before[1] + before[2] + piece[2] + before[3]
+        else:
+            events.append(event)
+    return "\n\n".join(events)
+
+
 @pytest.mark.parametrize("name", CASES)
-async def test_the_bytes_of_a_stream(gateway, name):
+async def test_the_bytes_of_a_stream(gateway, name, request):
+    shown = joined if "split" in request.node.callspec.id else str  # the hop may join any pieces
     async with httpx2.AsyncClient(base_url=gateway.http_url, trust_env=False) as client:
         response = await client.post(
             "/v1/chat/completions",
@@ -43,4 +59,4 @@ async def test_the_bytes_of_a_stream(gateway, name):
         )
     assert response.status_code == 200
     expected = (GOLDEN / f"{name}.sse").read_text(encoding="utf-8")
-    assert normalised(response.content.decode()) == expected
+    assert shown(normalised(response.content.decode())) == shown(expected)
