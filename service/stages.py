@@ -8,10 +8,10 @@ it does costs twice of what it costs alone. So calls wait for each other where a
 on as a batch: the first one fetches the code, and the others find it. With 32 in flight a whole
 answer takes three quarters of the CPU.
 
-*Which stage goes on* is that where most calls wait. Calls that go on together arrive together, and
-take along who waits there, so that batches grow as long as there is work, and nobody waits for what
-may not come: while calls wait, some go on. A stage that was passed over `PATIENCE` times goes before
-all others.
+*Which stage goes on* is that where most calls wait, and of several that fill a batch the furthest, so
+that calls which were begun come to their end. Calls that go on together arrive together, and take
+along who waits there: batches grow as long as there is work. Nobody waits for what may not come:
+while calls wait, some go on. A stage that was passed over `PATIENCE` times goes before all others.
 
 *A batch* is bounded by `BATCH`: the event loop looks at its sockets between two of them.
 """
@@ -34,8 +34,9 @@ class Stage(Enum):
     """The stages of a call, by what has been done when they begin."""
 
     DECODED = auto()
-    ADMITTED = auto()
+    CHECKED = auto()
     PROMPTED = auto()
+    BEGUN = auto()
     ANSWERED = auto()
     COUNTED = auto()
     SERVED = auto()

@@ -1,8 +1,8 @@
 """`Pipeline`: what every call passes, on whichever door it came, before and after the service.
 
-Outermost first: error boundary and observation, drain gate, size and validation, admission,
-deadline, stream invariants. Cheap checks come before dear ones, refusals are observed too, and the
-deadline covers only the work. The credential needs no step: without a well-formed one there is no
+Outermost first: error boundary and observation, drain gate and size, admission, deadline, rules,
+stream invariants. Cheap checks come before dear ones and before the first wait, refusals are observed
+too, and the deadline covers only the work. The credential needs no step: without a well-formed one there is no
 `Call`, and whether it is right only the provider knows.
 
 The pipeline wraps any `InferenceApi`. In role `http` it wraps the far side, which validates.
@@ -90,7 +90,7 @@ class Pipeline:
                 _Deadline(call, self._limits.stream_seconds) as waits,
             ):
                 with waits:
-                    await self._stages.reach(Stage.ADMITTED)
+                    await self._enter(request)
                 async with aclosing(self._inner.stream_chat_completion(request, call)) as reads:
                     while True:
                         with waits:
@@ -99,6 +99,7 @@ class Pipeline:
                             break
                         observation.note(invariants.check(events))
                         yield events
+                        del events  # a stream waits for long
             invariants.close()
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
@@ -135,7 +136,7 @@ class Pipeline:
                 _Deadline(call, self._limits.total_seconds) as waits,
                 waits,
             ):
-                await self._stages.reach(Stage.ADMITTED)
+                await self._enter(request)
                 return await inner(request, call)
 
     def _check(self, request: Message) -> None:
@@ -148,8 +149,12 @@ class Pipeline:
                 f"Maximum content size limit ({limit} bytes) exceeded.",
                 metadata={"limit": str(limit)},
             )
+
+    async def _enter(self, request: Message) -> None:
+        await self._stages.reach(Stage.DECODED)
         if self._validator is not None:
             self._validator.check(request)
+        await self._stages.reach(Stage.CHECKED)
 
 
 class _Deadline:

@@ -64,7 +64,7 @@ class InferenceService:
     ) -> pb.CreateChatCompletionResponse:
         """See `InferenceApi`."""
         spec = request.spec
-        model, answer, payload = await self._asked(spec)
+        model, answer, payload = await self._prepared(spec)
         try:
             await self._stages.reach(Stage.PROMPTED)
             answer.record = await self._client.chat(
@@ -73,8 +73,8 @@ class InferenceService:
             whole = whole_text(answer.record, web_search=spec.HasField("web_search"))
         except UpstreamError as error:
             raise to_service_error(error, spec.model) from error
-        text = await answer.feed_whole(whole)
         try:
+            text = await answer.feed_whole(whole)
             await self._stages.reach(Stage.ANSWERED)
             usage = await answer.usage()
         finally:  # 1min.ai has answered, and charged for it
@@ -95,7 +95,7 @@ class InferenceService:
     ) -> AsyncGenerator[list[pb.StreamChatCompletionResponse]]:
         """See `InferenceApi`."""
         spec = request.spec
-        model, answer, payload = await self._asked(spec)
+        model, answer, payload = await self._prepared(spec)
         reads = self._client.stream_chat(
             payload, credential=call.credential, deadline=call.deadline
         )
@@ -109,11 +109,12 @@ class InferenceService:
                     events = []
                     if not started:
                         started = True
-                        await self._stages.reach(Stage.ANSWERED)
+                        await self._stages.reach(Stage.BEGUN)
                         events.append(_started(model, ignored))
                     events.extend(map(_delta, read))
                     if events:
                         yield events
+                    del read, events  # a stream waits for long
             yield [_completed(answer.finish_reason, await answer.usage())]
         except UpstreamError as error:
             raise to_service_error(error, spec.model) from error
@@ -147,7 +148,7 @@ class InferenceService:
             token_count=count, encoding=encoding.name, estimated=encoding.estimated
         )
 
-    async def _asked(
+    async def _prepared(
         self, spec: chat_pb2.ChatCompletionSpec
     ) -> tuple[Resolution, Answer, ChatPayload]:
         """Return what a call needs: who answers, the answer to be, and what to ask."""

@@ -56,7 +56,6 @@ class ChatCompletions:
         """
         call = call_from(scope)
         request = decode_chat_request(await read_json_body(scope, receive, self._max_body_bytes))
-        await self._stages.reach(Stage.DECODED)
         Exchange.of(scope).reached_service = True
         if isinstance(request.message, pb.StreamChatCompletionRequest):
             events = self._api.stream_chat_completion(request.message, call)

@@ -1,7 +1,8 @@
-"""Takes the events that are already there, and does something before it has to wait for one.
+"""Takes what is already there, and does something before it has to wait for more.
 
-One read from the provider often gives several events. Written one by one they would cost a write
-each; held back for time they would be late. `EagerReader` writes exactly when nothing more is there.
+What the provider sends at its end often comes with the last text. Written by itself it would cost a
+write; text that is held back for time would be late. `EagerReader` writes exactly when nothing more
+is there.
 """
 
 from __future__ import annotations

@@ -91,10 +91,11 @@ class Relay:
             for event in events:
                 if event.HasField("delta"):
                     self._out.add(chunks.delta(event.delta.text))
+                    if self._out.is_full:
+                        await self._out.make_room()
                 elif event.HasField("completed"):
                     completed = event.completed
-            if self._out.is_full:
-                await self._out.make_room()
+            del events  # a stream waits for long
             events = await reader
         if completed is None:
             raise RuntimeError("the stream ended without `completed`")

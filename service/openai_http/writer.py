@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from service.openai_http.answer import Headers
 
 PENDING_LIMIT: Final = 256
-"""Events after which they are written, even if the source never has to wait: 2 ms of work."""
+"""Events that are written at once, even if the source never has to wait: 2 ms of work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class StreamWriter:
 
     @property
     def is_full(self) -> bool:
-        """Whether so much was taken that `make_room` must come before more is."""
+        """Whether so much was taken that `make_room` must come before the next event."""
         return len(self._pending) >= PENDING_LIMIT
 
     def add(self, event: bytes) -> None:

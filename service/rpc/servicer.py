@@ -85,7 +85,6 @@ class Servicer:
         @_guarded
         async def handle(body: bytes, context: Context, request_id: str) -> bytes:
             request, call = self._accept(request_type, body, context, request_id)
-            await self._stages.reach(Stage.DECODED)
             answer = await method(request, call)
             await self._stages.reach(Stage.SERVED)
             metadata = initial_metadata(request_id, *models(request, answer))
@@ -104,7 +103,6 @@ class Servicer:
         @_guarded
         async def handle(body: bytes, context: Context, request_id: str) -> None:
             request, call = self._accept(request_type, body, context, request_id)
-            await self._stages.reach(Stage.DECODED)
             async with aclosing(method(request, call)) as reads:
                 async for events in reads:
                     for event in _merged(events):
@@ -113,6 +111,7 @@ class Servicer:
                             metadata = initial_metadata(request_id, *models)
                             await context.send_initial_metadata(metadata)
                         await context.write(event.SerializeToString())
+                    del events  # a stream waits for long
 
         return grpc.unary_stream_rpc_method_handler(handle)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from contextlib import aclosing
 
 import pytest
@@ -249,6 +250,29 @@ async def test_a_reader_that_pauses_pauses_the_source(api, port):
         await anext(events)
         await asyncio.sleep(0.3)
         assert produced < 1_000
+
+
+async def test_a_stream_that_waits_keeps_nothing_of_what_it_gave(api, port):
+    class Read(list):
+        """A list that a weak reference can watch."""
+
+    kept = []
+
+    async def stream(_request, _call):
+        yield [started()]
+        read = Read([delta("Hi")])
+        given = weakref.ref(read)
+        yield read
+        del read
+        await asyncio.sleep(0)
+        kept.append(given())
+        yield [completed()]
+
+    port.stream_chat_completion = stream
+    async with aclosing(api.stream_chat_completion(STREAM, CALL)) as reads:
+        while await anext(reads, None):
+            pass
+    assert kept == [None]
 
 
 async def test_a_stream_out_of_order_is_a_bug(api, port):

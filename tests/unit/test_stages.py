@@ -107,7 +107,8 @@ async def test_nothing_runs_while_no_call_waits_and_it_begins_again(stages, monk
     go_on = stages._go_on
     monkeypatch.setattr(stages, "_go_on", lambda loop: (batches.append(loop), go_on(loop)))
     for _ in range(2):
-        await stages.reach(FIRST)
+        async with asyncio.timeout(5):
+            await stages.reach(FIRST)
         await ready()
         seen = len(batches)
         await ready()

@@ -290,10 +290,14 @@ COUNTED = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize(("ask", "fault"), [(whole, "no-usage"), (streamed, "one-chunk")])
+@pytest.mark.parametrize(
+    ("ask", "fault", "stage"),
+    [(whole, "no-usage", Stage.ANSWERED), (streamed, "one-chunk", Stage.BEGUN)],
+    ids=["whole", "streamed"],
+)
 @COUNTED
 async def test_tokens_of_an_answer_whose_caller_is_cancelled_twice_as_it_came_are_counted(
-    service, metrics, stages, ask, fault, words
+    service, metrics, stages, ask, fault, stage, words
 ):
     async def cancelled_here():
         task, loop = asyncio.current_task(), asyncio.get_running_loop()
@@ -301,7 +305,7 @@ async def test_tokens_of_an_answer_whose_caller_is_cancelled_twice_as_it_came_ar
         loop.call_soon(loop.call_soon, task.cancel)  # when the first is on its way
         await asyncio.sleep(0)
 
-    stages.at[Stage.ANSWERED] = cancelled_here
+    stages.at[stage] = cancelled_here
     task = asyncio.create_task(
         ask(service, spec(f"{'word ' * words} repeat: one two [[fault:{fault}]]"))
     )

@@ -168,7 +168,7 @@ class StreamChatCompletionResponse(_message.Message):
 
     @_typing.final
     class Delta(_message.Message):
-        """Carries the next piece of the text: what came at once."""
+        """Carries the next piece of the text. Pieces that arrive together may be joined."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
