@@ -31,12 +31,14 @@ PATIENCE: Final = 16
 
 
 class Stage(Enum):
-    """The stages of a call, by what has been done when they begin."""
+    """The stages of a call, by what has been done when they begin.
+
+    A stream takes part in the first two and the last: none of them delays a text that has come.
+    """
 
     DECODED = auto()
     CHECKED = auto()
     PROMPTED = auto()
-    BEGUN = auto()
     ANSWERED = auto()
     COUNTED = auto()
     SERVED = auto()

@@ -1,4 +1,7 @@
-"""How many calls are served at once: an honest refusal instead of a queue."""
+"""How many calls are served at once: an honest refusal instead of a queue.
+
+Calls take turns (`service/stages.py`) only after they were admitted.
+"""
 
 from __future__ import annotations
 

@@ -102,14 +102,12 @@ class InferenceService:
         del payload  # a stream is open for long
         ignored = ignored_parameters(spec.sampling)
         started = False
-        await self._stages.reach(Stage.PROMPTED)
         try:
             async with aclosing(_texts(reads, spec, answer)) as texts:
                 async for read in texts:
                     events = []
                     if not started:
                         started = True
-                        await self._stages.reach(Stage.BEGUN)
                         events.append(_started(model, ignored))
                     events.extend(map(_delta, read))
                     if events:

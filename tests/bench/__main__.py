@@ -20,7 +20,7 @@ from tests.bench import compare
 from tests.bench.figures import figures
 from tests.bench.gap import measure_gap
 from tests.bench.measure import FULL, MANY, QUICK, Bench, Results
-from tests.bench.processes import Cores, awake
+from tests.bench.processes import Cores
 from tests.bench.report import as_json, conditions, table
 from tests.bench.targets import world
 
@@ -86,13 +86,12 @@ def _measure(bench: Bench) -> None:
             bench.streamed([provider, nginx, floor, gateway, split])
             bench.tokens(gateway)
             bench.grpc(gateway, bare)
-        bench.asleep([nginx, floor, gateway], 500)
+        bench.paced_awake([nginx, floor, gateway], 500)
         for number in range(bench.plan.paced_rounds):
             _say(f"round {number + 1} of {bench.plan.paced_rounds}, paced")
-            with awake(bench.world.cores, bench.world.folder):
-                bench.paced([provider, nginx, floor, gateway, split], 50)
-                bench.paced([nginx, floor, gateway, split], 500)
-                bench.paced([floor, gateway], MANY)
+            bench.paced([provider, nginx, floor, gateway, split], 50)
+            bench.paced([nginx, floor, gateway, split], 500)
+            bench.paced([floor, gateway], MANY)
             bench.start()
             measure_gap(bench)
         bench.results.add("after/gateway", gateway.server.memory())

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.bench import load
-from tests.bench.processes import Server, until_ok
+from tests.bench.processes import Server, awake, until_ok
 from tests.bench.targets import BARE_EVENTS, BARE_PACE
 
 if TYPE_CHECKING:
@@ -147,11 +147,13 @@ class Bench:
             ):
                 self.results.add(f"{name}/{count}/{target.name}", value)
 
-    def asleep(self, targets: Iterable[Target], count: int) -> None:
-        """CPU of an event of paced streams, where the cores may sleep; see `processes.awake`."""
-        for target in targets:
-            report = load.streams(self.world, target, count=count, events=PACED_EVENTS, pace=PACE)
-            self.results.add(f"asleep/{count}/{target.name}", report.cpu_per_event)
+    def paced_awake(self, targets: Iterable[Target], count: int) -> None:
+        """CPU of an event of paced streams, where no core may sleep; see `processes.awake`."""
+        with awake(self.world.cores, self.world.folder):
+            for target in targets:
+                shape = {"count": count, "events": PACED_EVENTS, "pace": PACE}
+                report = load.streams(self.world, target, **shape)
+                self.results.add(f"awake/{count}/{target.name}", report.cpu_per_event)
 
     def start(self) -> None:
         """CPU seconds, and seconds, from the start of a process to its first 200."""

@@ -81,7 +81,7 @@ def _measured(values: Values) -> list[str]:
         ("event, 50 paced, CPU us", "paced/50"),
         ("event, 500 paced, CPU us", "paced/500"),
         (f"event, {MANY} paced, CPU us", f"paced/{MANY}"),
-        ("the same of 500, cores asleep", "asleep/500"),
+        ("the same of 500, cores kept awake", "awake/500"),
         ("first text later, 50 paced, ms", "first/50"),
         ("first text later, 500 paced, ms", "first/500"),
         ("event later, 50 paced, p50 ms", "late/50"),
