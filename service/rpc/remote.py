@@ -161,6 +161,8 @@ def _channel_options(settings: Settings) -> list[tuple[str, int | str]]:
         ("grpc.http2.max_pings_without_data", 0),
         # The default of 120 s leaves this side unready long after the far side is back.
         ("grpc.max_reconnect_backoff_ms", 10_000),
+        # Or a new channel would begin with the failure of another to the same address.
+        ("grpc.use_local_subchannel_pool", 1),
         # The hop carries keys: it never leaves through a proxy that the environment names.
         ("grpc.enable_http_proxy", 0),
     ]
