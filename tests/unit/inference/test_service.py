@@ -1,109 +1,23 @@
-"""The service over the simulator: what of an answer reaches the caller, and how it is counted."""
+"""What of an answer reaches the caller, and what the other calls answer."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 from contextlib import aclosing
 
 import pytest
 
 from onemin.inference.v1 import chat_pb2, model_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
-from service.call import Call, Protocol
 from service.errors import Reason, ServiceError
-from service.inference.catalogue import Catalogue
-from service.inference.service import InferenceService
-from service.inference.tokens import TokenCounter
-from service.observability.metrics import Metrics
-from service.settings import load
-from service.stages import Stage, Stages
 from service.translation.stream import AnswerStream
-from service.translation.turns import Turn
-from service.upstream.client import OneMinClient
 from service.upstream.payloads import ContentEvent
-from service.upstream.transport import Transport
+from tests.unit.inference.asking import BOTH, CALL, spec, streamed
 
 pytestmark = pytest.mark.anyio
 
 STOP = chat_pb2.FINISH_REASON_STOP
 LENGTH = chat_pb2.FINISH_REASON_LENGTH
 FILTERED = chat_pb2.FINISH_REASON_CONTENT_FILTER
-CALL = Call(request_id="r", credential="key", protocol=Protocol.GRPC)
-
-
-@pytest.fixture(scope="module")
-def tokens():
-    tokens = TokenCounter()
-    tokens.load()
-    return tokens
-
-
-@pytest.fixture
-def metrics():
-    return Metrics("test")
-
-
-class WatchedStages(Stages):
-    """Awaits what `at` says, where a call reaches a stage."""
-
-    def __init__(self):
-        super().__init__()
-        self.at = {}
-
-    async def reach(self, stage):
-        if stage in self.at:
-            await self.at[stage]()
-
-
-@pytest.fixture
-def stages():
-    return WatchedStages()
-
-
-@pytest.fixture
-async def service(simulator, tokens, metrics, stages):
-    transport = Transport.from_settings(load({"ONE_MIN_API_URL": simulator.url}))
-    client = OneMinClient(transport, metrics, retries=False)
-    catalogue = Catalogue.shipped(allowed=(), substitutes=True)
-    yield InferenceService(client, catalogue, tokens, metrics, stages)
-    await client.aclose()
-
-
-def spec(prompt="repeat: one two three", model="gpt-4o", *, search=False, **sampling):
-    return chat_pb2.ChatCompletionSpec(
-        model=model,
-        messages=[
-            chat_pb2.ChatMessage(
-                role=chat_pb2.CHAT_ROLE_USER, parts=[chat_pb2.ContentPart(text=prompt)]
-            )
-        ],
-        sampling=chat_pb2.SamplingConfig(**sampling) if sampling else None,
-        web_search=chat_pb2.WebSearchConfig() if search else None,
-    )
-
-
-async def whole(service, spec):
-    return await service.create_chat_completion(pb.CreateChatCompletionRequest(spec=spec), CALL)
-
-
-async def streamed(service, spec):
-    """Return an answer that came in pieces in the form of a whole one."""
-    request = pb.StreamChatCompletionRequest(spec=spec)
-    async with aclosing(service.stream_chat_completion(request, CALL)) as reads:
-        first, *deltas, last = [event async for events in reads for event in events]
-    return pb.CreateChatCompletionResponse(
-        id=first.started.id,
-        model=first.started.model,
-        create_time=first.started.create_time,
-        text="".join(event.delta.text for event in deltas),
-        finish_reason=last.completed.finish_reason,
-        usage=last.completed.usage,
-        ignored_parameters=first.started.ignored_parameters,
-    )
-
-
-BOTH = pytest.mark.parametrize("ask", [whole, streamed])
 
 
 @BOTH
@@ -264,74 +178,6 @@ async def test_an_answer_without_a_text_is_a_failure(service, ask):
     assert failed.value.reason is Reason.UPSTREAM_EMPTY
 
 
-async def test_tokens_of_a_stream_that_the_caller_left_are_counted(service, metrics):
-    request = pb.StreamChatCompletionRequest(spec=spec("Hello [[fault:endless]]"))
-    async with aclosing(service.stream_chat_completion(request, CALL)) as events:
-        for _ in range(4):
-            await anext(events)
-
-    labels = {"model": "gpt-4o", "kind": "completion"}
-    assert metrics.registry.get_sample_value("onemin_tokens_total", labels) > 0
-
-
-async def _until_counted(metrics, words):
-    value = metrics.registry.get_sample_value
-    labels = [{"model": "gpt-4o", "kind": kind} for kind in ("prompt", "completion")]
-    async with asyncio.timeout(5):
-        while None in (counts := [value("onemin_tokens_total", each) for each in labels]):  # noqa: ASYNC110  # metrics have no event
-            await asyncio.sleep(0.01)
-    prompt, completion = counts
-    assert prompt > words
-    assert completion > 0
-
-
-COUNTED = pytest.mark.parametrize(
-    "words", [1, 20_000], ids=["counted at once", "counted in a thread"]
-)
-
-
-@COUNTED
-async def test_tokens_of_an_answer_whose_caller_is_cancelled_twice_as_it_came_are_counted(
-    service, metrics, stages, words
-):
-    async def cancelled_here():
-        task, loop = asyncio.current_task(), asyncio.get_running_loop()
-        task.cancel()
-        loop.call_soon(loop.call_soon, task.cancel)  # when the first is on its way
-        await asyncio.sleep(0)
-
-    stages.at[Stage.ANSWERED] = cancelled_here
-    task = asyncio.create_task(
-        whole(service, spec(f"{'word ' * words} repeat: one two [[fault:no-usage]]"))
-    )
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await _until_counted(metrics, words)
-
-
-@COUNTED
-async def test_tokens_of_a_stream_whose_caller_is_cancelled_twice_are_counted(
-    service, metrics, words
-):
-    request = pb.StreamChatCompletionRequest(spec=spec(f"{'word ' * words}[[fault:endless]]"))
-    begun = asyncio.Event()
-
-    async def read():
-        async with aclosing(service.stream_chat_completion(request, CALL)) as events:
-            async for read in events:
-                if any(event.HasField("delta") for event in read):
-                    begun.set()
-
-    task = asyncio.create_task(read())
-    await begun.wait()
-    task.cancel()
-    await asyncio.sleep(0)  # the first is on its way
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await _until_counted(metrics, words)
-
-
 async def test_models_are_listed_in_pages(service):
     first = await service.list_models(pb.ListModelsRequest(page_size=2), CALL)
     second = await service.list_models(
@@ -367,19 +213,3 @@ async def test_tokens_are_counted_without_the_provider(service, simulator):
     assert (counted.token_count, counted.encoding, counted.estimated) == (9, "o200k_base", False)
     assert other.estimated
     assert len(simulator.seen) == before
-
-
-@pytest.mark.parametrize(("words", "kept"), [(1, True), (20_000, False)], ids=["short", "long"])
-async def test_a_call_that_waits_keeps_the_texts_of_short_conversations_alone(
-    service, stages, words, kept
-):
-    prompt = f"{'keep ' * words} repeat: one"
-    seen = []
-
-    async def look():
-        turns = [each for each in gc.get_objects() if isinstance(each, Turn)]
-        seen.append(any(prompt in turn.texts for turn in turns))
-
-    stages.at[Stage.PROMPTED] = look
-    await whole(service, spec(prompt))
-    assert seen == [kept]
