@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -41,6 +42,8 @@ def main() -> int:
     if missing:
         _say(f"install first: apt-get install -y {' '.join(missing)}")
         return 2
+    # By default it would leave the servers running, and they would be in the next one's figures.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     cores = Cores.of_this_machine()
     where = conditions(cores)
     if cores.loading is not None:
