@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 
 from onemin.inference.v1 import chat_pb2, model_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
@@ -52,6 +53,22 @@ METHODS = {
 """A request and its scripted answer for each unary method."""
 
 STREAM = pb.StreamChatCompletionRequest(spec=spec())
+
+
+class Read(list):
+    """A list of events that a weak reference can watch."""
+
+
+async def watched_stream(opening, kept):
+    """Yield a whole stream; note in `kept` what is left of a read while the next is waited for."""
+    yield [opening]
+    read = Read([delta("Hi")])
+    given = weakref.ref(read)
+    yield read
+    del read
+    await asyncio.sleep(0)
+    kept.append(given())
+    yield [completed()]
 
 
 class ScriptedInference:

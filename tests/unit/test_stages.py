@@ -47,7 +47,19 @@ async def test_one_that_is_behind_is_waited_for_by_fewer_ahead(stages):
 
     await asyncio.gather(call("ahead", SECOND), *(call(name, FIRST, SECOND) for name in "ab"))
     assert seen[:2] == [(FIRST, "a"), (FIRST, "b")]
-    assert {name for stage, name in seen[2:] if stage is SECOND} == {"ahead", "a", "b"}
+    assert seen[2:] == [(SECOND, "ahead"), (SECOND, "a"), (SECOND, "b")]
+
+
+async def test_of_stages_that_fill_a_batch_the_furthest_goes_first(stages):
+    went = []
+
+    async def call(stage):
+        await stages.reach(stage)
+        went.append(stage)
+
+    crowds = [FIRST] * 2 * BATCH + [THIRD] * BATCH + [SECOND] * BATCH
+    await asyncio.gather(*map(call, crowds))
+    assert went == [THIRD] * BATCH + [SECOND] * BATCH + [FIRST] * 2 * BATCH
 
 
 @pytest.mark.parametrize("calls", [1, BATCH, BATCH + 1, 3 * BATCH])
@@ -67,27 +79,29 @@ async def test_a_batch_is_bounded_and_all_go_on_in_the_order_they_came(stages, c
     assert max(after - before for before, after in pairwise(sizes)) == min(calls, BATCH)
 
 
-async def test_a_stage_that_is_passed_over_has_its_turn(stages):
-    """However many come up to another stage, for ever."""
+@pytest.mark.parametrize("crowded", [[FIRST], [FIRST, SECOND], [SECOND, *list(Stage)[3:]]])
+async def test_a_stage_that_is_passed_over_has_its_turn(stages, crowded):
+    """However many come up to other stages, for ever."""
     went = Counter()
 
-    async def endless():
+    async def endless(stage):
         while True:
-            await stages.reach(FIRST)
-            went[FIRST] += 1
+            await stages.reach(stage)
+            went[stage] += 1
 
     async def one():
+        before = went.total()
         await stages.reach(THIRD)
-        return went[FIRST]
+        return went.total() - before
 
-    crowd = [asyncio.create_task(endless()) for _ in range(BATCH)]
+    crowd = [asyncio.create_task(endless(stage)) for stage in crowded for _ in range(BATCH)]
     await ready()
     async with asyncio.timeout(5):
         passed = await one()
     for task in crowd:
         task.cancel()
     await asyncio.wait(crowd)
-    assert passed <= (PATIENCE + 2) * BATCH
+    assert passed <= (PATIENCE + len(Stage)) * BATCH
 
 
 async def test_a_call_that_is_cancelled_while_it_waits_holds_nobody_up(stages):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 
 import pytest
 
@@ -11,7 +10,7 @@ from service.openai_http.exchange import Exchange
 from service.openai_http.sse import ChunkWriter
 from service.openai_http.stream import Relay
 from service.openai_http.writer import PENDING_LIMIT, Silence, StreamWriter
-from tests.contract.scripted import completed, delta
+from tests.contract.scripted import completed, delta, watched_stream
 from tests.unit.openai_http.conftest import opened
 
 pytestmark = pytest.mark.anyio
@@ -96,22 +95,8 @@ async def test_what_is_there_is_written_before_the_source_is_waited_for(
 
 
 async def test_what_was_written_is_let_go_of_while_the_source_waits(relay):
-    class Read(list):
-        """A list that a weak reference can watch."""
-
     kept = []
-
-    async def events():
-        yield [opened()]
-        read = Read([delta("x")])
-        given = weakref.ref(read)
-        yield read
-        del read
-        await asyncio.sleep(0)
-        kept.append(given())
-        yield [completed()]
-
-    await relay(events())
+    await relay(watched_stream(opened(), kept))
     assert kept == [None]
 
 

@@ -84,7 +84,6 @@ import asyncio, sys
 import grpc
 from service.rpc.server import server_options
 from service.settings import load
-from service.stages import Stages
 
 async def main():
     server = grpc.aio.server(options=server_options(load({})))
