@@ -49,6 +49,7 @@ class Stages:
     """The calls that wait for their turn, within one event loop."""
 
     def __init__(self) -> None:
+        # The furthest first: of equals, `max` takes the first.
         self._lines = {stage: _Line() for stage in reversed(Stage)}
         self._is_going = False
 

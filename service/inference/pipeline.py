@@ -2,8 +2,8 @@
 
 Outermost first: error boundary and observation, drain gate and size, admission, deadline, rules,
 stream invariants. Cheap checks come before dear ones and before the first wait, refusals are observed
-too, and the deadline covers only the work. The credential needs no step: without a well-formed one there is no
-`Call`, and whether it is right only the provider knows.
+too, and the deadline covers only the work. The credential needs no step: without a well-formed one
+there is no `Call`, and whether it is right only the provider knows.
 
 The pipeline wraps any `InferenceApi`. In role `http` it wraps the far side, which validates.
 """
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 from service.errors import Reason, ServiceError
 from service.inference.invariants import StreamInvariants
 from service.inference.observation import Observation
-from service.stages import Stage
+from service.stages import Stage, Stages
 from service.waits import TooLate, Waits
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from service.inference.validation import Validator
     from service.observability.metrics import Metrics
     from service.readiness import Readiness
-    from service.stages import Stages
 
 RequestT = TypeVar("RequestT", bound="Message")
 ResponseT = TypeVar("ResponseT", bound="Message")

@@ -15,7 +15,7 @@ from onemin.inference.v1 import inference_service_pb2 as pb
 from service.inference.answer import Answer
 from service.inference.paging import page
 from service.inference.tokens import INLINE_BYTES
-from service.stages import Stage
+from service.stages import Stage, Stages
 from service.translation.chat import (
     check_not_empty,
     ignored_parameters,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from service.inference.catalogue import Catalogue, Resolution
     from service.inference.tokens import TokenCounter
     from service.observability.metrics import Metrics
-    from service.stages import Stages
     from service.translation.turns import Turn
     from service.upstream.client import OneMinClient
     from service.upstream.payloads import ChatEvent, ChatPayload

@@ -43,9 +43,9 @@ class ChatCompletions:
         self, api: InferenceApi, *, max_body_bytes: int, silence: Silence, stages: Stages
     ) -> None:
         self._api = api
-        self._stages = stages
         self._max_body_bytes = max_body_bytes
         self._silence = silence
+        self._stages = stages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.

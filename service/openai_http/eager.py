@@ -16,23 +16,23 @@ T = TypeVar("T")
 
 
 class EagerReader(Generic[T]):
-    """Awaiting it gives the next event, or None at the end.
+    """Awaiting it gives the next item, or None at the end.
 
     Args:
-        events: Where they come from.
-        before_waiting: Awaited, in the same task, when the next event is not there yet. What it
-            raises is raised within `events`, at the place that waits, as a cancellation would be.
+        source: Where they come from.
+        before_waiting: Awaited, in the same task, when the next item is not there yet. What it
+            raises is raised within `source`, at the place that waits, as a cancellation would be.
     """
 
     def __init__(
-        self, events: AsyncGenerator[T], before_waiting: Callable[[], Coroutine[Any, Any, None]]
+        self, source: AsyncGenerator[T], before_waiting: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:
-        self._events = events
+        self._source = source
         self._before_waiting = before_waiting
 
     def __await__(self) -> Generator[Any, Any, T | None]:
         """Run the source by hand: it is done without a pause, or pauses with what it waits for."""
-        step = self._events.__anext__().__await__()
+        step = self._source.__anext__().__await__()
         try:
             pause = next(step)
             try:
@@ -47,7 +47,7 @@ class EagerReader(Generic[T]):
                 else:
                     pause = step.send(resumed)
         except StopIteration as done:
-            event: T = done.value
-            return event
+            item: T = done.value
+            return item
         except StopAsyncIteration:
             return None

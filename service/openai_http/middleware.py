@@ -19,14 +19,13 @@ from service.openai_http.errors import error_headers, error_json, routing_error
 from service.openai_http.exchange import Exchange, header
 from service.openai_http.upload import Upload
 from service.readiness import State
-from service.stages import Stage
+from service.stages import Stage, Stages
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from service.observability.metrics import Metrics
     from service.readiness import Readiness
-    from service.stages import Stages
 
 _log = structlog.get_logger(__name__)
 

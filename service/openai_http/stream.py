@@ -1,6 +1,6 @@
 """Relays the events of the port as server-sent events.
 
-The head of the answer is held until the first event came, so that a call that fails before it is a
+The head of the answer is held until the first events came, so that a call that fails before it is a
 true HTTP error; only an operator's wish sends it earlier. A call that fails after the head ends with
 one event that holds the error object: without it the SDKs would take half an answer for a whole one.
 """
@@ -43,18 +43,18 @@ class Relay:
     """One stream on its way: the events of the port become the head and the body of the answer.
 
     Args:
-        events: Where it comes from; it is closed at the end.
+        reads: Where it comes from; it is closed at the end.
         out: Where it goes.
         exchange: What the log line is told.
     """
 
     def __init__(
         self,
-        events: AsyncGenerator[list[Event]],
+        reads: AsyncGenerator[list[Event]],
         out: StreamWriter,
         exchange: Exchange,
     ) -> None:
-        self._events = events
+        self._reads = reads
         self._out = out
         self._exchange = exchange
 
@@ -67,7 +67,7 @@ class Relay:
         Raises:
             ServiceError: The call failed while the head was not out.
         """
-        async with aclosing(self._events):
+        async with aclosing(self._reads):
             try:
                 ending = await self._answer(begin)
             except Exception as error:
@@ -77,7 +77,7 @@ class Relay:
             self._out.add(ending)
 
     async def _answer(self, begin: Callable[[Started], tuple[Headers, ChunkWriter]]) -> bytes:
-        reader = EagerReader(self._events, self._out.flush)
+        reader = EagerReader(self._reads, self._out.flush)
         events = await reader
         if not events or not events[0].HasField("started"):
             raise RuntimeError("the stream did not begin with `started`")

@@ -21,16 +21,15 @@ from service.errors import Reason, ServiceError
 from service.rpc.field_count import has_more_fields
 from service.rpc.metadata import call_from, initial_metadata, request_id_in
 from service.rpc.status import to_grpc
-from service.stages import Stage
+from service.stages import Stage, Stages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
     from google.protobuf.descriptor import Descriptor
 
     from service.inference.api import InferenceApi
     from service.observability.metrics import Metrics
-    from service.stages import Stages
 
 Event: TypeAlias = pb.StreamChatCompletionResponse
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -169,7 +168,7 @@ def _caller_may_be_gone() -> Iterator[None]:
         raise asyncio.CancelledError from None
 
 
-def _merged(events: list[Event]) -> Iterable[Event]:
+def _merged(events: list[Event]) -> list[Event]:
     """Return the events, deltas that follow each other as one: a message costs 0.1 ms."""
     if len(events) == 1:
         return events
