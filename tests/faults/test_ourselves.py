@@ -92,11 +92,11 @@ ACTS = {
 
 @pytest.mark.parametrize(("deed", "column"), BUG_CASES, ids=ids(BUG_CASES))
 async def test_a_bug_tells_the_log_all_and_the_caller_nothing(street, monkeypatch, deed, column):
-    place, number, _ = BUGS[deed.name.removeprefix("bug in ")]
+    place, when, _ = BUGS[deed.name.removeprefix("bug in ")]
     house = await street.house("patient")
     key = new_key()
     async with kept(house, key) as ledger:
-        break_call(monkeypatch, place, number)
+        break_call(monkeypatch, place, when)
         answer = await ask(column, house, key)
         monkeypatch.undo()
 
@@ -114,8 +114,8 @@ async def test_a_bug_tells_the_log_all_and_the_caller_nothing(street, monkeypatc
     assert ledger.in_flight == 0
 
 
-def break_call(monkeypatch, place, number):
-    """Make the function at `place` raise when it is called for the `number`th time."""
+def break_call(monkeypatch, place, when):
+    """Make the function at `place` raise from its `when`th call on, or at those `when` tells."""
     *path, name = place.split(".")
     owner = importlib.import_module(".".join(part for part in path if part.islower()))
     for part in path:
@@ -126,7 +126,7 @@ def break_call(monkeypatch, place, number):
     @functools.wraps(whole)
     def broken(*args, **kwargs):
         calls.append(name)
-        if len(calls) >= number:
+        if when(*args) if callable(when) else len(calls) >= when:
             raise RuntimeError(CANARY)
         return whole(*args, **kwargs)
 
