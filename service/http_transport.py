@@ -24,6 +24,8 @@ class StagedTransport:
     closed at once.
     """
 
+    __slots__ = ("_close", "_head", "_is_closing", "_transport", "abort")
+
     def __init__(
         self, transport: asyncio.Transport, close: Callable[[asyncio.Transport], None]
     ) -> None:

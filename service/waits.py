@@ -30,6 +30,17 @@ class Waits:
         until: When all waits end, on the loop's clock. One of the two is given, or both.
     """
 
+    __slots__ = (
+        "_cancelling",
+        "_due",
+        "_each",
+        "_expired",
+        "_loop",
+        "_timer",
+        "_until",
+        "_waiting",
+    )
+
     def __init__(self, *, each: float = inf, until: float = inf) -> None:
         self._loop = asyncio.get_running_loop()
         self._each = each

@@ -37,6 +37,17 @@ class Answer:
         record: The provider's record of the answer, once it is known.
     """
 
+    __slots__ = (
+        "_encoding",
+        "_limits",
+        "_passed",
+        "_spec",
+        "_tokens",
+        "_turns",
+        "_usage",
+        "record",
+    )
+
     def __init__(
         self,
         spec: chat_pb2.ChatCompletionSpec,

@@ -17,6 +17,8 @@ class InvariantBroken(Exception):
 class StreamInvariants:
     """One `started` first, then non-empty `delta`s, one `completed` last."""
 
+    __slots__ = ("_completed", "_started")
+
     def __init__(self) -> None:
         self._started = False
         self._completed = False

@@ -32,6 +32,8 @@ class AnswerLimits:
         tokens: The tokens that were passed; None without a limit of tokens.
     """
 
+    __slots__ = ("_budget", "_stops", "finish_reason")
+
     def __init__(self, sampling: chat_pb2.SamplingConfig, encoding: Encoding) -> None:
         stops = [stop for stop in sampling.stop_sequences[:] if stop]
         self._stops = _StopSequences(stops) if stops else None
@@ -77,6 +79,8 @@ class AnswerLimits:
 class _StopSequences:
     """Ends a text before the first stop sequence in it; `met` says whether one was."""
 
+    __slots__ = ("_held", "_longest", "_stops", "met")
+
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = stops
         self._longest = max(map(len, stops))
@@ -113,6 +117,8 @@ class _StopSequences:
 
 class _TokenBudget:
     """Ends a text after so many tokens; `exceeded` says whether there was more."""
+
+    __slots__ = ("_encoding", "_held", "_limit", "exceeded", "used")
 
     def __init__(self, limit: int, encoding: Encoding) -> None:
         self._limit = limit

@@ -42,6 +42,8 @@ class Observation:
     `INTERNAL`, whose cause only the log tells.
     """
 
+    __slots__ = ("_began", "_call", "_completed", "_first_token", "_method", "_metrics", "_model")
+
     def __init__(self, method: str, call: Call, model: str, metrics: Metrics) -> None:
         self._method = method
         self._call = call

@@ -24,6 +24,8 @@ class EagerReader(Generic[T]):
             raises is raised within `source`, at the place that waits, as a cancellation would be.
     """
 
+    __slots__ = ("_before_waiting", "_source")
+
     def __init__(
         self, source: AsyncGenerator[T], before_waiting: Callable[[], Coroutine[Any, Any, None]]
     ) -> None:

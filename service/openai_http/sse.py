@@ -38,6 +38,8 @@ class ChunkWriter:
             have none.
     """
 
+    __slots__ = ("_after_text", "_before_delta", "_before_text", "_head", "_include_usage")
+
     def __init__(
         self,
         started: pb.StreamChatCompletionResponse.Started,

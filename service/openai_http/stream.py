@@ -48,6 +48,8 @@ class Relay:
         exchange: What the log line is told.
     """
 
+    __slots__ = ("_exchange", "_out", "_reads")
+
     def __init__(
         self,
         reads: AsyncGenerator[list[Event]],

@@ -45,6 +45,21 @@ class StreamWriter:
         early: The headers of a head that is sent early.
     """
 
+    __slots__ = (
+        "_begun",
+        "_early",
+        "_filling",
+        "_head",
+        "_interval",
+        "_last",
+        "_loop",
+        "_patience",
+        "_pending",
+        "_send",
+        "_timer",
+        "_writing",
+    )
+
     def __init__(self, send: Send, silence: Silence, early: Headers) -> None:
         self._send = send
         self._interval = silence.interval

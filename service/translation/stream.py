@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 class AnswerStream:
     """The state of one streamed answer."""
 
+    __slots__ = ("_accepted", "_crawl", "_done", "_held", "_record", "_sent", "_skipped")
+
     def __init__(self, *, web_search: bool) -> None:
         self._crawl = CrawlFilter() if web_search else None
         self._sent = io.StringIO()

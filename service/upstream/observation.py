@@ -58,6 +58,8 @@ class Attempt:
         complete: Whether the answer is; told by the one who reads it.
     """
 
+    __slots__ = ("_metrics", "_operation", "_started", "complete", "status")
+
     def __init__(self, operation: str, metrics: Metrics) -> None:
         self.status: int | None = None
         self.complete = False

@@ -63,6 +63,8 @@ class SseDecoder:
         max_event_bytes: The most that the lines of one event may hold, unfinished ones included.
     """
 
+    __slots__ = ("_after_cr", "_at_start", "_data", "_line", "_max", "_name", "_size")
+
     def __init__(self, max_event_bytes: int) -> None:
         self._max = max_event_bytes
         self._line = bytearray()

@@ -149,6 +149,8 @@ class Transport:
 class Answer:
     """The head of an answer, and its body to be read once, within an async context."""
 
+    __slots__ = ("_broken", "_is_compressed", "_response", "_waits", "media_type", "status")
+
     def __init__(self, response: aiohttp.ClientResponse, idle_timeout: float) -> None:
         headers = response.headers
         self.status = response.status
