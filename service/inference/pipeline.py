@@ -92,9 +92,10 @@ class Pipeline:
                     await self._enter(request)
                 async with aclosing(self._inner.stream_chat_completion(request, call)) as reads:
                     while True:
-                        with waits:
-                            events = await anext(reads, None)
-                        if events is None:
+                        try:
+                            with waits:
+                                events = await anext(reads)
+                        except StopAsyncIteration:
                             break
                         observation.note(invariants.check(events))
                         yield events

@@ -99,24 +99,33 @@ class InferenceService:
             payload, credential=call.credential, deadline=call.deadline
         )
         del payload  # a stream is open for long
-        ignored = ignored_parameters(spec.sampling)
-        started = False
+        stream = _Stream(spec, model, answer)
+        failure: UpstreamError | None = None
         try:
-            async with aclosing(_texts(reads, spec, answer)) as texts:
-                async for read in texts:
-                    events = []
-                    if not started:
-                        started = True
-                        events.append(_started(model, ignored))
-                    events.extend(map(_delta, read))
-                    if events:
-                        yield events
-                    del read, events  # a stream waits for long
+            try:
+                async with aclosing(reads):
+                    async for read in reads:
+                        events: list[pb.StreamChatCompletionResponse] = []
+                        try:
+                            stream.feed(read, events)
+                        finally:
+                            if events:
+                                yield events
+                        del read, events  # a stream waits for long
+                        if answer.is_cut:
+                            break
+            except UpstreamError as error:
+                failure = error  # what came is handed on before it is raised
+            if rest := stream.close():
+                yield rest
+            if failure is not None:
+                raise failure
+            stream.check_whole()
             yield [_completed(answer.finish_reason, await answer.usage())]
         except UpstreamError as error:
             raise to_service_error(error, spec.model) from error
         finally:
-            if started:
+            if stream.started:
                 await self._count_to_the_end(model, answer)
 
     async def list_models(self, request: pb.ListModelsRequest, call: Call) -> pb.ListModelsResponse:
@@ -185,47 +194,44 @@ class InferenceService:
         self._metrics.tokens_used(model.label, usage.prompt_tokens, usage.completion_tokens)
 
 
-async def _texts(
-    reads: AsyncGenerator[list[ChatEvent]], spec: chat_pb2.ChatCompletionSpec, answer: Answer
-) -> AsyncGenerator[list[str]]:
-    """Yield the texts that may be handed on, by the read; the first list tells acceptance.
+class _Stream:
+    """The events of the port, but for the last one, from those of the provider. No I/O."""
 
-    What came is yielded before what went wrong is raised.
-    """
-    stream = AnswerStream(web_search=spec.HasField("web_search"))
-    failure: UpstreamError | None = None
-    try:
-        async with aclosing(reads):
-            async for events in reads:
-                texts: list[str] = []
-                try:
-                    _feed(events, stream, answer, texts)
-                finally:
-                    if stream.accepted:
-                        yield texts
-                if answer.is_cut:
-                    return
-    except UpstreamError as error:
-        failure = error
-    answer.record = stream.record
-    rest = answer.feed(stream.close())
-    rest += "" if answer.is_cut else answer.close()
-    if rest:
-        yield [rest]
-    if failure is not None:
-        raise failure
-    if not answer.is_cut:
-        stream.check_whole()
-        check_not_empty(answer.text, answer.finish_reason)
+    __slots__ = ("_answer", "_model", "_spec", "_stream", "started")
 
+    def __init__(
+        self, spec: chat_pb2.ChatCompletionSpec, model: Resolution, answer: Answer
+    ) -> None:
+        self._spec = spec
+        self._model = model
+        self._answer = answer
+        self._stream = AnswerStream(web_search=spec.HasField("web_search"))
+        self.started = False
 
-def _feed(events: list[ChatEvent], stream: AnswerStream, answer: Answer, texts: list[str]) -> None:
-    """Append what may be handed on after these events; up to the one that fails, if one does."""
-    for event in events:
-        if text := answer.feed(stream.feed(event)):
-            texts.append(text)
-        if answer.is_cut:
-            return
+    def feed(self, read: list[ChatEvent], events: list[pb.StreamChatCompletionResponse]) -> None:
+        """Append what may be handed on after a read of the provider; up to a bug, if there is one."""
+        for event in read:
+            text = self._answer.feed(self._stream.feed(event))
+            if not self.started and self._stream.accepted:
+                self.started = True
+                events.append(_started(self._model, ignored_parameters(self._spec.sampling)))
+            if text:
+                events.append(_delta(text))
+            if self._answer.is_cut:
+                return
+
+    def close(self) -> list[pb.StreamChatCompletionResponse]:
+        """Return what is left, when the provider has ended the answer, or was cut off."""
+        self._answer.record = self._stream.record
+        rest = self._answer.feed(self._stream.close())
+        rest += "" if self._answer.is_cut else self._answer.close()
+        return [_delta(rest)] if rest else []
+
+    def check_whole(self) -> None:
+        """Raise `UpstreamError` unless the answer is whole, or was cut by its request."""
+        if not self._answer.is_cut:
+            self._stream.check_whole()
+            check_not_empty(self._answer.text, self._answer.finish_reason)
 
 
 def _payload(

@@ -6,7 +6,6 @@ https://docs.1min.ai/docs/api/chat-with-ai-api describes the chat endpoint.
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -16,15 +15,14 @@ from service.upstream.errors import UpstreamError, UpstreamTimeout
 from service.upstream.models import models_from
 from service.upstream.observation import Observer
 from service.upstream.retries import Retries
-from service.upstream.stream import MAX_BODY_BYTES, chat_events
+from service.upstream.stream import MAX_BODY_BYTES, ChatReader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from service.observability.metrics import Metrics
-    from service.upstream.observation import Attempt
     from service.upstream.payloads import ChatEvent, ChatPayload, ChatRecord, ModelEntry, WebSearch
-    from service.upstream.transport import Answer, Transport
+    from service.upstream.transport import Transport
 
 CHAT_TYPE: Final = "UNIFY_CHAT_WITH_AI"
 
@@ -98,13 +96,13 @@ class OneMinClient:
         while True:
             try:
                 with self._observer.attempt("stream_chat") as attempt:
-                    async with (
-                        await self._transport.send(
-                            self._stream, body, credential=credential
-                        ) as answer,
-                        aclosing(await _events(attempt, answer, len(body))) as reads,
-                    ):
-                        async for events in reads:
+                    async with await self._transport.send(
+                        self._stream, body, credential=credential
+                    ) as answer:
+                        attempt.status = answer.status
+                        await check_status(answer)
+                        reader = await ChatReader.of(answer, len(body))
+                        while events := await reader.read():
                             begun = True
                             body = b""  # it is not asked for again
                             attempt.note(events)
@@ -168,14 +166,6 @@ class OneMinClient:
         cause, wait = retry
         self._observer.retry(operation, cause, wait)
         return wait
-
-
-async def _events(
-    attempt: Attempt, answer: Answer, request_bytes: int
-) -> AsyncGenerator[list[ChatEvent]]:
-    attempt.status = answer.status
-    await check_status(answer)
-    return await chat_events(answer, request_bytes)
 
 
 def chat_body(payload: ChatPayload) -> bytes:

@@ -2,7 +2,8 @@
 
 Two framings exist. The documented one is server-sent events named `content`, `result`, `done` and
 `error`; older deployments send the bare text. `is_sse` tells them apart by the first line that is
-not blank; a decoder for each turns chunks into events, in order, nothing held back.
+not blank. And a whole answer may come although a stream was asked for. A decoder for each turns
+chunks into events, in order, nothing held back.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import codecs
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from service.upstream.answers import record_of
 from service.upstream.errors import UpstreamMalformed
 from service.upstream.payloads import (
     ChatEvent,
@@ -47,7 +49,7 @@ def is_sse(head: bytes) -> bool | None:
 
 
 class ChatDecoder(Protocol):
-    """What both framings have in common.
+    """What they have in common.
 
     The iterators must be run to their end. They raise `UpstreamRefused` where the provider reports
     an error and `UpstreamMalformed` where the body cannot be understood, after the events before.
@@ -64,6 +66,8 @@ class ChatDecoder(Protocol):
 
 class SseChatDecoder:
     """Reads server-sent events."""
+
+    __slots__ = ("_sse",)
 
     def __init__(self, max_event_bytes: int) -> None:
         self._sse = SseDecoder(max_event_bytes)
@@ -82,6 +86,8 @@ class SseChatDecoder:
 
 class RawTextDecoder:
     """Reads an answer that comes as bare text; its clean end is its completion."""
+
+    __slots__ = ("_begun", "_text")
 
     def __init__(self) -> None:
         self._text = codecs.getincrementaldecoder("utf-8-sig")()
@@ -108,6 +114,26 @@ class RawTextDecoder:
         if text:
             self._begun = True
             yield ContentEvent(text, sliced=True)
+
+
+class RecordDecoder:
+    """Reads an answer that comes whole, as one document of `media_type`."""
+
+    __slots__ = ("_body", "_media_type")
+
+    def __init__(self, media_type: str) -> None:
+        self._body = bytearray()
+        self._media_type = media_type
+
+    def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
+        """Yield nothing: no part of a document can be read by itself."""
+        self._body += chunk
+        return iter(())
+
+    def close(self) -> Iterator[ChatEvent]:
+        """Yield the record and the completion; `UpstreamUnavailable` if it is a page."""
+        yield ResultEvent(record_of(bytes(self._body), self._media_type))
+        yield DoneEvent()
 
 
 def _broken(error: EventTooLarge) -> Iterator[ChatEvent]:
