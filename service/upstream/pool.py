@@ -27,6 +27,12 @@ HEADERS: Final = {
 }
 """Of every request."""
 
+IDLE_SECONDS: Final = 60.0
+"""How long a connection waits for its next request. A new one costs that request the handshakes of
+TCP and TLS. The provider's front keeps idle ones for 400 seconds
+(https://developers.cloudflare.com/fundamentals/reference/connection-limits/); address translation on
+the way forgets them after a few minutes."""
+
 
 class Pool:
     """A pool; it belongs to the event loop that makes the first request.
@@ -85,7 +91,9 @@ class Pool:
 
     def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._limit, ssl=self._tls),
+            connector=aiohttp.TCPConnector(
+                limit=self._limit, ssl=self._tls, keepalive_timeout=IDLE_SECONDS
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=self._timeout,
             proxy=self._proxy,

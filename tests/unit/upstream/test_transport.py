@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import time
 import traceback
 from dataclasses import replace
 
@@ -131,6 +132,22 @@ async def test_sequential_calls_use_one_connection(provider, replies, transport_
     for _ in range(20):
         await exchange(transport)
     assert provider.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("pause", "connections"),
+    [pytest.param(59.0, 1, id="soon"), pytest.param(61.0, 2, id="late")],
+)
+async def test_a_connection_waits_a_minute_for_its_next_call(
+    provider, replies, transport_to, monkeypatch, pause, connections
+):
+    provider.script = [replies.whole()]
+    transport = transport_to(provider.url)
+    await exchange(transport)
+    later = time.monotonic() + pause
+    monkeypatch.setattr("aiohttp.connector.monotonic", lambda: later)
+    await exchange(transport)
+    assert provider.connections == connections
 
 
 async def test_cookies_are_forgotten(provider, replies, transport_to):
