@@ -66,13 +66,12 @@ class Stages:
     def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let a batch go on; what it does comes before the next batch is chosen."""
         waiting = [line for line in self._lines.values() if line.turns]
-        if not waiting:
-            self._is_going = False
-            return
         for line in waiting:
             line.passed_over += 1
         max(waiting, key=_Line.urgency).go_on()
-        loop.call_soon(self._go_on, loop)
+        self._is_going = any(line.turns for line in waiting)
+        if self._is_going:
+            loop.call_soon(self._go_on, loop)
 
 
 class _Line:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 
 T = TypeVar("T")
 
@@ -37,19 +37,20 @@ class EagerReader(Generic[T]):
         step = self._source.__anext__().__await__()
         try:
             pause = next(step)
-            try:
-                yield from self._before_waiting().__await__()
-            except BaseException as error:  # noqa: BLE001  # the source must see it, to be closed
-                pause = step.throw(error)
+            before: Iterable[Any] = self._before_waiting().__await__()
             while True:
                 try:
-                    resumed = yield pause
-                except BaseException as error:  # noqa: BLE001  # as above
+                    yield from before
+                    yield pause
+                except BaseException as error:  # noqa: BLE001  # the source must see it, to be closed
                     pause = step.throw(error)
+                    before = ()
                 else:
-                    pause = step.send(resumed)
+                    # The loop resumes with None, as this does; an item comes without an exception.
+                    item: T = yield from step
+                    return item
         except StopIteration as done:
-            item: T = done.value
-            return item
+            at_once: T = done.value
+            return at_once
         except StopAsyncIteration:
             return None
