@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 YOUNG_OBJECTS: Final = 50_000
 """Objects after which the youngest are searched for cycles. Python's default (700 in 3.11) searches
 so often that it meets the calls in flight: with 200 of them it took a tenth of a call's time. With
-10,000 it still meets each of 500 streams, which costs 2 % of an event."""
+10,000 it still meets each of 500 streams, which costs up to 3 % of an event."""
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
