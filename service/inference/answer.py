@@ -94,18 +94,20 @@ class Answer:
                 break
             await asyncio.sleep(0)
             passed.append(self.feed(text[start : start + SLICE]))
-        return "".join(passed) if self.is_cut else "".join([*passed, self.close()])
+        return "".join([*passed, self.close()])
 
     def feed(self, text: str) -> str:
-        """Return what may be handed on now."""
-        if not text:
+        """Return what may be handed on now; nothing after a cut."""
+        if not text or self.is_cut:
             return ""
         passed = self._limits.feed(text)
         self._passed.write(passed)
         return passed
 
     def close(self) -> str:
-        """Return the rest, when the provider has ended the answer."""
+        """Return the rest, when the provider has ended the answer; nothing after a cut."""
+        if self.is_cut:
+            return ""
         rest = self._limits.close()
         self._passed.write(rest)
         return rest

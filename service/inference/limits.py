@@ -50,7 +50,7 @@ class AnswerLimits:
         return self._budget.used if self._budget else None
 
     def feed(self, text: str) -> str:
-        """Return what may be handed on; check `finish_reason` after each call."""
+        """Return what may be handed on; check `finish_reason` after each call, nothing may follow."""
         if self._stops:
             text = self._stops.feed(text)
             if self._stops.met:

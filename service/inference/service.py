@@ -125,6 +125,7 @@ class InferenceService:
         except UpstreamError as error:
             raise to_service_error(error, spec.model) from error
         finally:
+            failure = None  # its traceback has this frame
             if stream.started:
                 await self._count_to_the_end(model, answer)
 
@@ -211,20 +212,19 @@ class _Stream:
     def feed(self, read: list[ChatEvent], events: list[pb.StreamChatCompletionResponse]) -> None:
         """Append what may be handed on after a read of the provider; up to a bug, if there is one."""
         for event in read:
-            text = self._answer.feed(self._stream.feed(event))
+            text = self._stream.feed(event)
             if not self.started and self._stream.accepted:
                 self.started = True
                 events.append(_started(self._model, ignored_parameters(self._spec.sampling)))
-            if text:
-                events.append(_delta(text))
+            if passed := self._answer.feed(text):
+                events.append(_delta(passed))
             if self._answer.is_cut:
                 return
 
     def close(self) -> list[pb.StreamChatCompletionResponse]:
-        """Return what is left, when the provider has ended the answer, or was cut off."""
+        """Return what is left, however the provider has ended; nothing after our own cut."""
         self._answer.record = self._stream.record
-        rest = self._answer.feed(self._stream.close())
-        rest += "" if self._answer.is_cut else self._answer.close()
+        rest = self._answer.feed(self._stream.close()) + self._answer.close()
         return [_delta(rest)] if rest else []
 
     def check_whole(self) -> None:

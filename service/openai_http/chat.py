@@ -99,8 +99,11 @@ class ChatCompletions:
             # In a task of its own, because each event wakes a task from its first frame on: 3 %. It
             # begins before the client is watched, so that one that has left is counted as well.
             relaying = asyncio.create_task(Relay(answer, out, Exchange.of(scope)).run(begin))
-            async with WhileConnected(receive):
-                await relaying
+            try:
+                async with WhileConnected(receive):
+                    await relaying
+            finally:
+                del relaying  # what it may have failed with has this frame
         await send({"type": "http.response.body", "body": out.take(), "more_body": False})
 
 

@@ -97,7 +97,7 @@ class ErrorBoundary:
         except ClientDisconnected:
             return
         except ServiceError as raised:
-            error = raised
+            error = raised.with_traceback(None)  # which has this frame, and so would stay with it
         except HTTPException as raised:
             error = routing_error(raised, scope["method"], scope["path"])
             extra = [(b"allow", value.encode()) for value in (raised.headers or {}).values()]

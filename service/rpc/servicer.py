@@ -143,13 +143,18 @@ def _guarded(
             try:
                 return await answer(body, context, request_id)
             except ServiceError as error:
-                failure = error
+                failure = error.with_traceback(
+                    None
+                )  # which has this frame, and so would stay with it
             except grpc.aio.BaseError:  # the connection is gone, there is nobody to answer
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is, its text must not go out
                 _log.error("unexpected error", request_id=request_id, exc_info=error)
                 failure = ServiceError.internal()
-            await context.abort_with_status(to_grpc(failure, request_id))
+            try:
+                await context.abort_with_status(to_grpc(failure, request_id))
+            finally:
+                del body, context, failure  # the context keeps what is raised, and that this frame
         raise AssertionError("abort raises")
 
     return handle

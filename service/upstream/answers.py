@@ -40,20 +40,20 @@ async def check_status(answer: Answer) -> None:
         raise UpstreamUnavailable(f"the answer leads elsewhere: {answer.status}")
 
 
-async def read_whole(answer: Answer, limit: int, head: bytes = b"") -> bytes:
-    """Return the whole body, of which `head` was read already.
+async def read_whole(answer: Answer, limit: int) -> bytes:
+    """Return the whole body.
 
     Raises:
         UpstreamMalformed: It is larger than `limit` bytes.
         UpstreamUnavailable, UpstreamTimeout: It did not come to its end.
     """
-    body = head + await answer.read(limit)
+    body = await answer.read(limit)
     if len(body) > limit:
         raise UpstreamMalformed("the answer is larger than it may be")
     return body
 
 
-def record_of(body: bytes, media_type: str) -> ChatRecord:
+def record_of(body: bytes | bytearray, media_type: str) -> ChatRecord:
     """Read the record in a whole body.
 
     Raises:
@@ -69,7 +69,7 @@ def record_of(body: bytes, media_type: str) -> ChatRecord:
     return chat_record(value)
 
 
-def refuse_page(body: bytes, media_type: str) -> None:
+def refuse_page(body: bytes | bytearray, media_type: str) -> None:
     """Raise `UpstreamUnavailable` if `body` is a page for people."""
     if media_type in _HTML or body.lstrip().startswith(b"<"):
         raise UpstreamUnavailable("a page came instead of an answer") from None

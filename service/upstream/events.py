@@ -1,9 +1,9 @@
 """A streamed body, bytes -> `ChatEvent`. No I/O.
 
-Two framings exist. The documented one is server-sent events named `content`, `result`, `done` and
-`error`; older deployments send the bare text. `is_sse` tells them apart by the first line that is
-not blank. And a whole answer may come although a stream was asked for. A decoder for each turns
-chunks into events, in order, nothing held back.
+It comes in one of three forms. The documented one is server-sent events named `content`, `result`,
+`done` and `error`; older deployments send the bare text; `is_sse` tells them apart by the first line
+that is not blank. Or a whole answer comes, although a stream was asked for. A decoder for each turns
+chunks into events, in order; those of the first two hold nothing back.
 """
 
 from __future__ import annotations
@@ -49,10 +49,11 @@ def is_sse(head: bytes) -> bool | None:
 
 
 class ChatDecoder(Protocol):
-    """What they have in common.
+    """What the three decoders have in common.
 
     The iterators must be run to their end. They raise `UpstreamRefused` where the provider reports
-    an error and `UpstreamMalformed` where the body cannot be understood, after the events before.
+    an error, `UpstreamUnavailable` where a page came instead, and `UpstreamMalformed` where the body
+    cannot be understood, after the events before.
     """
 
     def feed(self, chunk: bytes) -> Iterator[ChatEvent]:
@@ -132,7 +133,8 @@ class RecordDecoder:
 
     def close(self) -> Iterator[ChatEvent]:
         """Yield the record and the completion; `UpstreamUnavailable` if it is a page."""
-        yield ResultEvent(record_of(bytes(self._body), self._media_type))
+        body, self._body = self._body, bytearray()
+        yield ResultEvent(record_of(body, self._media_type))
         yield DoneEvent()
 
 

@@ -113,11 +113,10 @@ class ChatReader:
         self._size += len(chunk)
         if self._size > self._limit:
             raise UpstreamMalformed("the answer is larger than it may be")
-        if chunk:
-            events, self._ending = _before_ending(self._decoder.feed(chunk))
-        else:
-            events, ending = _before_ending(self._decoder.close())
-            self._ending = [] if ending is None else ending
+        decoded = self._decoder.feed(chunk) if chunk else self._decoder.close()
+        events, self._ending = _before_ending(decoded)
+        if not chunk and self._ending is None:
+            self._ending = []
         if not self._accepted:
             self._accepted = any(isinstance(event, _ANSWERS) for event in events)
         return events
@@ -125,7 +124,10 @@ class ChatReader:
     async def _end(self, ending: Ending) -> list[ChatEvent]:
         self._ending = []
         if isinstance(ending, Exception):
-            raise ending
+            try:
+                raise ending
+            finally:
+                del ending  # its traceback has this frame
         if ending:
             await _drain(self._answer)
         return ending

@@ -14,6 +14,7 @@ request's headers, and so the key.
 from __future__ import annotations
 
 import asyncio
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urljoin
@@ -136,10 +137,14 @@ class Transport:
                 return Answer(await response, self._idle_timeout)
         except aiohttp.ClientError as error:  # some are also the next
             failure = _failure_of_head(error)
+            _let_go(error)
         except TimeoutError:
             failure = UpstreamTimeout("no answer in time")
         # Outside of the handler, so that the failure has no context that could show the key.
-        raise failure
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback has this frame
 
     async def aclose(self) -> None:
         """Close the pool."""
@@ -159,7 +164,8 @@ class Answer:
         codings = {value.strip().lower() for value in headers.getall("Content-Encoding", ())}
         self._is_compressed = bool(codings - {"identity", ""})
         self._response = response
-        self._broken: UpstreamError | None = None
+        self._broken = ""
+        """Why nothing more can come, once what came before is read."""
         self._waits = Waits(each=idle_timeout)
 
     @property
@@ -188,8 +194,8 @@ class Answer:
         """
         if self._is_compressed:
             raise UpstreamMalformed("the answer is compressed")
-        if self._broken is not None:
-            raise self._broken
+        if self._broken:
+            raise UpstreamUnavailable(self._broken)
         content = self._response.content
         failure: UpstreamError
         try:
@@ -200,11 +206,16 @@ class Answer:
         except TooLate:
             failure = UpstreamTimeout("the answer stopped coming")
         except aiohttp.ClientError as error:
-            failure = UpstreamUnavailable(f"the answer broke off: {type(error).__name__}")
+            broken = f"the answer broke off: {type(error).__name__}"
+            _let_go(error)
             if rest := self._rest():
-                self._broken = failure
+                self._broken = broken
                 return rest
-        raise failure
+            failure = UpstreamUnavailable(broken)
+        try:
+            raise failure
+        finally:
+            del failure  # its traceback has this frame
 
     async def read(self, limit: int) -> bytes:
         """Return the rest of the body, or the part of it that reaches over `limit` bytes."""
@@ -236,6 +247,16 @@ async def _slices(body: bytes) -> AsyncIterator[bytes]:
     """Cut a large body so that writing it leaves the loop room; aiohttp warns of whole ones."""
     for start in range(0, len(body), _SLICE):
         yield body[start : start + _SLICE]
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear the frames that `error` and its causes came through.
+
+    They hold the body, and some hold the error: together they would wait for the collector of cycles.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _failure_of_head(error: aiohttp.ClientError) -> UpstreamError:

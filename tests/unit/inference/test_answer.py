@@ -47,6 +47,12 @@ async def test_a_stop_sequence_ends_a_whole_answer_wherever_it_stands(answer, be
     assert cut.text == text
 
 
+async def test_nothing_follows_a_cut(answer):
+    cut = answer(stop_sequences=["STOP"])
+    assert cut.feed("one STOP two") == "one "
+    assert (cut.feed("three"), cut.close(), cut.text) == ("", "", "one ")
+
+
 @pytest.mark.parametrize("words", [1, SLICE // 5 + 1, SLICE - 1])
 async def test_a_limit_of_tokens_ends_a_whole_answer(answer, words):
     cut = answer(max_completion_tokens=words)

@@ -9,6 +9,7 @@ import pytest
 from onemin.inference.v1 import chat_pb2, model_pb2
 from onemin.inference.v1 import inference_service_pb2 as pb
 from service.errors import Reason, ServiceError
+from service.inference.limits import AnswerLimits
 from service.translation.stream import AnswerStream
 from service.upstream.payloads import ContentEvent
 from tests.unit.inference.asking import BOTH, CALL, spec, streamed
@@ -55,6 +56,13 @@ async def test_the_limits_of_a_request_are_kept(
     assert answer.usage.estimated is (tokens_ is not None)
     if tokens_:
         assert answer.usage.completion_tokens == tokens_
+
+
+async def test_nothing_follows_a_cut(service):
+    held = "\N{GLOBE WITH MERIDIANS} Cr"  # may begin a line of a search, so it waits for more
+    prompt = f"repeat: one STOP\n{held} [[fault:one-chunk]]"
+    answer = await streamed(service, spec(prompt, search=True, stop_sequences=["STOP"]))
+    assert (answer.text, answer.finish_reason) == ("one ", STOP)
 
 
 async def test_a_cut_answer_closes_the_call_at_the_provider(service, simulator):
@@ -160,6 +168,20 @@ async def test_text_that_came_is_handed_on_before_a_bug(service, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         await collect()
     assert "".join(texts) == "one two"
+
+
+async def test_an_answer_that_began_with_a_bug_is_counted(service, monkeypatch, metrics):
+    def feed(_self, _text):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(AnswerLimits, "feed", feed)
+    request = pb.StreamChatCompletionRequest(spec=spec())
+    async with aclosing(service.stream_chat_completion(request, CALL)) as reads:
+        assert [event.WhichOneof("event") for event in await anext(reads)] == ["started"]
+        with pytest.raises(ZeroDivisionError):
+            await anext(reads)
+    labels = {"model": "gpt-4o", "kind": "prompt"}
+    assert metrics.registry.get_sample_value("onemin_tokens_total", labels) > 0
 
 
 async def test_a_failure_before_acceptance_comes_without_an_event(service, metrics):
