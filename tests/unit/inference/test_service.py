@@ -60,7 +60,7 @@ async def test_the_limits_of_a_request_are_kept(
 
 async def test_nothing_follows_a_cut(service):
     held = "\N{GLOBE WITH MERIDIANS} Cr"  # may begin a line of a search, so it waits for more
-    prompt = f"repeat: one STOP\n{held} [[fault:one-chunk]]"
+    prompt = f"repeat: one STOP\n{held} [[fault:raw-text]][[fault:one-chunk]]"
     answer = await streamed(service, spec(prompt, search=True, stop_sequences=["STOP"]))
     assert (answer.text, answer.finish_reason) == ("one ", STOP)
 
@@ -175,7 +175,7 @@ async def test_an_answer_that_began_with_a_bug_is_counted(service, monkeypatch, 
         raise ZeroDivisionError
 
     monkeypatch.setattr(AnswerLimits, "feed", feed)
-    request = pb.StreamChatCompletionRequest(spec=spec())
+    request = pb.StreamChatCompletionRequest(spec=spec("Hello [[fault:raw-text]]"))
     async with aclosing(service.stream_chat_completion(request, CALL)) as reads:
         assert [event.WhichOneof("event") for event in await anext(reads)] == ["started"]
         with pytest.raises(ZeroDivisionError):

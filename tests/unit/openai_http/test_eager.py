@@ -84,6 +84,22 @@ async def test_a_source_that_waits_is_cancelled_in_its_own_task():
     assert gate.log == ["a", asyncio.CancelledError, "closed"]
 
 
+async def test_a_source_that_waits_a_second_time_is_cancelled_there():
+    gate = Gate()
+    waiting = asyncio.Event()
+
+    async def flush():
+        pass
+
+    gate.flush = flush
+    task = asyncio.create_task(drain(gate, "a", None, waiting.set, ...))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert gate.log == ["a", asyncio.CancelledError, "closed"]
+
+
 async def test_a_cancellation_before_the_wait_reaches_the_source():
     gate = Gate()
     flushing = asyncio.Event()
