@@ -97,7 +97,8 @@ class ErrorBoundary:
         except ClientDisconnected:
             return
         except ServiceError as raised:
-            error = raised.with_traceback(None)  # which has this frame, and so would stay with it
+            # Its traceback has this frame, and so would stay with it.
+            error = raised.with_traceback(None)
         except HTTPException as raised:
             error = routing_error(raised, scope["method"], scope["path"])
             extra = [(b"allow", value.encode()) for value in (raised.headers or {}).values()]

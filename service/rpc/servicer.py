@@ -143,9 +143,8 @@ def _guarded(
             try:
                 return await answer(body, context, request_id)
             except ServiceError as error:
-                failure = error.with_traceback(
-                    None
-                )  # which has this frame, and so would stay with it
+                # Its traceback has this frame, and so would stay with it.
+                failure = error.with_traceback(None)
             except grpc.aio.BaseError:  # the connection is gone, there is nobody to answer
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is, its text must not go out

@@ -40,6 +40,9 @@ PIECE_BYTES: Final = 16 << 10
 """The most that is read at once: what is done for a piece must not keep the event loop."""
 
 _SLICE: Final = 256 << 10
+_CAUSES: Final = 16
+"""Of an error, that are looked at: aiohttp's have two or three."""
+
 _NOT_CONNECTED: Final = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientConnectorCertificateError,
@@ -253,8 +256,11 @@ def _let_go(error: BaseException | None) -> None:
     """Clear the frames that `error` and its causes came through.
 
     They hold the body, and some hold the error: together they would wait for the collector of cycles.
+    What still runs is left as it is.
     """
-    while error is not None:
+    for _ in range(_CAUSES):
+        if error is None:
+            return
         traceback.clear_frames(error.__traceback__)
         error = error.__cause__ or error.__context__
 
