@@ -98,7 +98,7 @@ class Answer:
 
     def feed(self, text: str) -> str:
         """Return what may be handed on now; nothing after a cut."""
-        if not text or self.is_cut:
+        if not text:
             return ""
         passed = self._limits.feed(text)
         self._passed.write(passed)
@@ -106,8 +106,6 @@ class Answer:
 
     def close(self) -> str:
         """Return the rest, when the provider has ended the answer; nothing after a cut."""
-        if self.is_cut:
-            return ""
         rest = self._limits.close()
         self._passed.write(rest)
         return rest

@@ -50,7 +50,9 @@ class AnswerLimits:
         return self._budget.used if self._budget else None
 
     def feed(self, text: str) -> str:
-        """Return what may be handed on; check `finish_reason` after each call, nothing may follow."""
+        """Return what may be handed on; nothing once `finish_reason` is known."""
+        if self.finish_reason is not None:
+            return ""
         if self._stops:
             text = self._stops.feed(text)
             if self._stops.met:
@@ -59,7 +61,9 @@ class AnswerLimits:
         return self._spend(text, last=False) if self._budget else text
 
     def close(self) -> str:
-        """Return the rest, when the answer has ended by itself."""
+        """Return the rest, when the answer has ended by itself; nothing if it was cut."""
+        if self.finish_reason is not None:
+            return ""
         text = ""
         if self._stops:
             text = self._stops.close()

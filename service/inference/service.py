@@ -198,7 +198,7 @@ class InferenceService:
 class _Stream:
     """The events of the port, but for the last one, from those of the provider. No I/O."""
 
-    __slots__ = ("_answer", "_model", "_spec", "_stream", "started")
+    __slots__ = ("_answer", "_model", "_spec", "_texts", "started")
 
     def __init__(
         self, spec: chat_pb2.ChatCompletionSpec, model: Resolution, answer: Answer
@@ -206,14 +206,14 @@ class _Stream:
         self._spec = spec
         self._model = model
         self._answer = answer
-        self._stream = AnswerStream(web_search=spec.HasField("web_search"))
+        self._texts = AnswerStream(web_search=spec.HasField("web_search"))
         self.started = False
 
     def feed(self, read: list[ChatEvent], events: list[pb.StreamChatCompletionResponse]) -> None:
         """Append what may be handed on after a read of the provider; up to a bug, if there is one."""
         for event in read:
-            text = self._stream.feed(event)
-            if not self.started and self._stream.accepted:
+            text = self._texts.feed(event)
+            if not self.started and self._texts.accepted:
                 self.started = True
                 events.append(_started(self._model, ignored_parameters(self._spec.sampling)))
             if passed := self._answer.feed(text):
@@ -223,14 +223,14 @@ class _Stream:
 
     def close(self) -> list[pb.StreamChatCompletionResponse]:
         """Return what is left, however the provider has ended; nothing after our own cut."""
-        self._answer.record = self._stream.record
-        rest = self._answer.feed(self._stream.close()) + self._answer.close()
+        self._answer.record = self._texts.record
+        rest = self._answer.feed(self._texts.close()) + self._answer.close()
         return [_delta(rest)] if rest else []
 
     def check_whole(self) -> None:
         """Raise `UpstreamError` unless the answer is whole, or was cut by its request."""
         if not self._answer.is_cut:
-            self._stream.check_whole()
+            self._texts.check_whole()
             check_not_empty(self._answer.text, self._answer.finish_reason)
 
 

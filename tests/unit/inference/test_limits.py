@@ -109,6 +109,18 @@ def test_text_flows_word_by_word_under_a_limit_of_tokens():
     ]
 
 
+@pytest.mark.parametrize(
+    "sampling", [{"stop_sequences": ["END"]}, {"max_completion_tokens": 1}], ids=["stop", "tokens"]
+)
+def test_nothing_follows_a_cut(sampling):
+    limits = AnswerLimits(chat_pb2.SamplingConfig(**sampling), ENCODING)
+    limits.feed("one END two")
+    reason, used = limits.finish_reason, limits.tokens
+    assert reason is not None
+    assert limits.feed(" three") + limits.close() == ""
+    assert (limits.finish_reason, limits.tokens) == (reason, used)
+
+
 def test_only_what_may_become_a_stop_sequence_is_held_back():
     limits = AnswerLimits(chat_pb2.SamplingConfig(stop_sequences=["END"]), ENCODING)
 
