@@ -7,14 +7,20 @@ peers that take milliseconds.
 from __future__ import annotations
 
 import argparse
-import asyncio
 from itertools import count
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tests.bench.load import EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Scope, Send
 
 _TEXT: Final = "the answer is a plain text of words that a model might well have said to you "
 _PIECES: Final = [(_TEXT * 7)[start : start + 8] for start in range(0, 8 * EVENTS, 8)]
@@ -28,57 +34,38 @@ def main() -> None:
     """Serve until the process is ended."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
-    uvicorn.run(
-        answer,
-        port=parser.parse_args().port,
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-    )
+    port = parser.parse_args().port
+    uvicorn.run(serve, port=port, lifespan="off", log_level="warning", access_log=False)
 
 
-async def answer(_scope: Any, receive: Any, send: Any) -> None:
+async def serve(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer one request for a chat completion."""
-    body = b""
-    while True:
-        message = await receive()
-        body += message["body"]
-        if not message["more_body"]:
-            break
-    first = f"{next(_number):08d}"  # no two answers are the same text
-    if orjson.loads(body).get("stream"):
-        await _begin(send, b"text/event-stream")
-        for piece in (first, *_PIECES[1:]):
-            await _write(send, _event({"content": piece}, None), more=True)
-            await asyncio.sleep(0)
-        await _write(send, _event({}, "stop") + b"data: [DONE]\n\n")
+    request = await Request(scope, receive).json()
+    pieces = [f"{next(_number):08d}", *_PIECES[1:]]  # no two answers are the same text
+    response: Response
+    if request.get("stream"):
+        response = StreamingResponse(_events(pieces), media_type="text/event-stream")
     else:
-        await _begin(send, b"application/json")
-        await _write(send, _whole(first + "".join(_PIECES[1:])))
+        response = JSONResponse(_whole("".join(pieces)))
+    await response(scope, receive, send)
 
 
-async def _begin(send: Any, media_type: bytes) -> None:
-    headers = [(b"content-type", media_type)]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-
-
-async def _write(send: Any, body: bytes, *, more: bool = False) -> None:
-    await send({"type": "http.response.body", "body": body, "more_body": more})
-
-
-def _whole(text: str) -> bytes:
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    body = {**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _USAGE}
-    return orjson.dumps(body)
+async def _events(pieces: list[str]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield _event({"content": piece}, None)
+    yield _event({}, "stop") + b"data: [DONE]\n\n"
 
 
 def _event(delta: dict[str, str], reason: str | None) -> bytes:
     choice = {"index": 0, "delta": delta, "finish_reason": reason}
     body = {**_HEAD, "object": "chat.completion.chunk", "choices": [choice]}
     return b"data: %b\n\n" % orjson.dumps(body)
+
+
+def _whole(text: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return {**_HEAD, "object": "chat.completion", "choices": [choice], "usage": _USAGE}
 
 
 if __name__ == "__main__":
